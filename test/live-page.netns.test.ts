@@ -9,7 +9,7 @@ import type { Page } from 'playwright-core';
 import { type TraceDocument, traceDocumentSchema } from '../src/path/trace/document.ts';
 import { storyOf } from '../src/path/trace/story.ts';
 import { waitFor } from '../src/sys/wait.ts';
-import type { Traffic } from '../src/ui/protocol.ts';
+import type { TrafficShown } from '../src/ui/protocol.ts';
 import { isWiderThanScreen, violations } from './page/accessibility.ts';
 import { noBrowser, TestBrowser } from './page/browser.ts';
 import { HOSTILE, hostileCluster, pageCluster } from './page/clusters.ts';
@@ -27,15 +27,19 @@ const BAD = '1 of 3 hostPorts is broken: 1 cause on 1 node; 1 is at risk.';
 const why = noBrowser === undefined ? '' : ` (${noBrowser})`;
 
 let port = 0;
+/** For servers that are not the page's. */
+let others: readonly number[] = [];
 let browser: TestBrowser;
 const servers: LiveServer[] = [];
 beforeAll(async () => {
   if (noBrowser !== undefined) return;
-  // A port that is free: the browser's relay needs to know it.
-  const server = new LiveServer('lab', 0);
-  port = server.port;
-  await server.stop();
-  browser = await TestBrowser.start(port);
+  // Ports that are free: the browser's relays need to know them.
+  const some = [0, 0, 0].map(() => new LiveServer('lab', 0));
+  const [first, ...rest] = some.map((server) => server.port);
+  port = first!;
+  others = rest;
+  for (const server of some) await server.stop();
+  browser = await TestBrowser.start([port, ...others]);
 });
 afterEach(async () => {
   for (const server of servers.splice(0)) await server.stop();
@@ -73,11 +77,13 @@ function traceOf(name: string): TraceDocument {
   });
 }
 
-const traffic = (strips: readonly string[]): Traffic[] =>
-  strips.map((strip, i) => ({
+const traffic = (strips: readonly string[], leftOut = 0): TrafficShown => ({
+  leftOut,
+  ports: strips.map((strip, i) => ({
     ...{ node: `worker-${i + 1}`, pod: `web-${i}-0`, port: 'TCP 80', address: `172.17.0.${i + 3}:80` },
     ...{ strip, detail: strip.endsWith('a') ? 'connected' : 'ECONNREFUSED', milliseconds: 1.4 },
-  }));
+  })),
+});
 
 /** A lab in which something is broken and all parts of the page have something to show. */
 function busyLab(): LiveServer {
@@ -198,6 +204,65 @@ describe.skipIf(noBrowser !== undefined)('the live page in a browser', () => {
     await page.getByLabel('From').last().selectOption({ index: 0 });
     await untilSaid(page, 'Found', '.difference');
     expect(await page.locator('.difference').textContent()).not.toContain('Cannot be observed');
+    await page.close();
+  });
+
+  test(`what the reader chose to compare stays, with the focus, until it is not kept any more${why}`, async () => {
+    const server = serve();
+    for (const cluster of [HEALTHY, BROKEN, HEALTHY]) server.show(cluster);
+    const { page } = await open(server);
+    await page.locator('.moments li').nth(2).waitFor();
+    const [from, to] = [page.getByLabel('From').last(), page.getByLabel('To').last()];
+    const chosen = async () => [await from.inputValue(), await to.inputValue()];
+    expect(await chosen()).toEqual(['2', '3']);
+    server.show(pageCluster(3, 1, 'unknown'));
+    await page.locator('.moments li').nth(3).waitFor();
+    expect(await chosen()).toEqual(['3', '4']);
+    await from.selectOption('1');
+    await from.focus();
+    expect(await chosen()).toEqual(['1', '4']);
+    server.show(BROKEN);
+    await page.locator('.moments li').nth(4).waitFor();
+    expect(await chosen()).toEqual(['1', '4']);
+    expect(await from.evaluate((it) => it === document.activeElement)).toBe(true);
+    // More than an hour later, of the cluster's own time, only the last is left.
+    server.pass(3_700_000);
+    server.show(HEALTHY);
+    server.show(BROKEN);
+    await waitFor('the last two', async () => (await chosen()).join() === '6,7', { timeoutMs: 10_000 });
+    await page.close();
+  });
+
+  test(`what could not be read is said until something could be${why}`, async () => {
+    const server = serve();
+    server.show(HEALTHY);
+    const { page } = await open(server);
+    server.topics.publish('moment', { ...server.history.last!, id: 99 });
+    await untilSaid(page, 'that moment is not kept any more', '[role=alert]');
+    server.show(BROKEN);
+    await untilSaid(page, BAD);
+    await page.locator('[role=alert]').waitFor({ state: 'detached' });
+    await page.close();
+  });
+
+  test(`the line of the last hour goes on to the last look, though that saw nothing new${why}`, async () => {
+    const server = serve();
+    server.show(HEALTHY);
+    server.show(BROKEN);
+    const { page } = await open(server);
+    await untilSaid(page, BAD);
+    const last = async () => {
+      const [x, width] = await page
+        .locator('.hour rect')
+        .last()
+        .evaluate((it) => ['x', 'width'].map((name) => Number(it.getAttribute(name))));
+      return { x: x!, width: width! };
+    };
+    const before = await last();
+    server.topics.publish('watch', { state: 'waiting', lookedAt: '2030-01-01T12:30:00Z', changed: 0 });
+    await waitFor('the line', async () => (await last()).width > before.width, { timeoutMs: 10_000 });
+    const { x, width } = await last();
+    expect(x + width).toBe(1000);
     await page.close();
   });
 
@@ -339,6 +404,18 @@ describe.skipIf(noBrowser !== undefined)('the live page in a browser', () => {
     await page.close();
   });
 
+  test(`says how many hostPorts are not probed${why}`, async () => {
+    const server = serve();
+    server.show(HEALTHY);
+    server.topics.publish('traffic', traffic(['a', 'a']));
+    const { page } = await open(server);
+    await page.locator('.traffic li').first().waitFor();
+    expect(await page.textContent('#traffic')).not.toContain('left out');
+    server.topics.publish('traffic', traffic(['a', 'a'], 3));
+    await untilSaid(page, 'Only the first 2 are probed; 3 more are left out.', '#traffic');
+    await page.close();
+  });
+
   test(`an order that is refused is said${why}`, async () => {
     const server = serve();
     server.show(HEALTHY);
@@ -346,6 +423,24 @@ describe.skipIf(noBrowser !== undefined)('the live page in a browser', () => {
     const { page } = await open(server);
     await page.getByRole('button', { name: 'Send a packet' }).click();
     await untilSaid(page, 'cannot trace now: heal is under way', '#trace .bad');
+    await page.close();
+  });
+
+  test(`an order that the server refuses, or that does not reach it, is said beside its button${why}`, async () => {
+    const server = serve();
+    server.show(HEALTHY);
+    server.answer = () => ({ status: 409, ok: false, text: 'cannot heal now: trace is under way' });
+    const { page } = await open(server);
+    const heal = page.getByRole('button', { name: 'Heal', exact: true });
+    await heal.click();
+    await untilSaid(page, 'cannot heal now: trace is under way', '#lab [role=status].bad');
+    server.answer = () => ({ status: 200, ok: true, text: 'nothing to fix' });
+    await heal.click();
+    await page.locator('#lab [role=status].bad').waitFor({ state: 'detached' });
+    await server.stop();
+    await heal.click();
+    await untilSaid(page, 'cannot reach hostport ui', '#lab [role=status].bad');
+    server.restart();
     await page.close();
   });
 
@@ -372,41 +467,88 @@ describe.skipIf(noBrowser !== undefined)('the live page in a browser', () => {
     await page.close();
   });
 
-  test(`a page of another origin reads nothing, sends nothing and frames nothing${why}`, async () => {
-    const server = serve();
-    server.show(HEALTHY);
-    const { page } = await open(server);
-    const own = page.url();
-    // The same browser, with its cookie; the other origin is the same machine by its other name.
-    const evil = await page.context().newPage();
-    await evil.goto(`http://localhost:${port}/`);
-    const tried = await evil.evaluate(async (url) => {
-      const attempt = (path: string, init: RequestInit) =>
-        fetch(url + path, { credentials: 'include', ...init }).then(
-          ({ type, status }) => `${type} ${status}`,
-          () => 'refused',
-        );
-      return [
-        await attempt('moments', {}),
-        await attempt('moments', { mode: 'no-cors' }),
-        await attempt('lab/undo', { method: 'POST', body: '{}' }),
-        await attempt('lab/undo', { method: 'POST', mode: 'no-cors', body: '{}' }),
-      ];
-    }, own);
-    expect(tried.filter((outcome) => !/^(?:refused|opaque 0)$/.test(outcome))).toEqual([]);
-    expect(server.orders).toEqual([]);
-    await evil.evaluate((url) => {
-      const frame = document.createElement('iframe');
-      frame.src = url;
-      document.body.append(frame);
-      return new Promise((resolve) => {
-        frame.onload = resolve;
+  test.each([
+    ['of the same site, whose requests carry the cookie', '127.0.0.1', 'same-site'],
+    ['of another site', 'localhost', 'cross-site'],
+  ])(
+    `a page of another origin, %s, reads nothing, sends nothing and frames nothing${why}`,
+    async (_, host, site) => {
+      const server = serve();
+      server.show(HEALTHY);
+      const { page } = await open(server);
+      const own = page.url();
+      // The same browser, with its cookie. Nothing of these two servers forbids anything.
+      const free = (body: string) => () =>
+        new Response(body, { headers: { 'content-type': 'text/html', 'access-control-allow-origin': '*' } });
+      using attacker = Bun.serve({
+        hostname: '127.0.0.1',
+        port: others[0]!,
+        fetch: free('<h1>attacker</h1>'),
       });
-    }, own);
-    const framed = evil.frames().find((frame) => frame !== evil.mainFrame());
-    expect(await framed!.evaluate(() => document.querySelector('h1')?.textContent ?? '')).not.toBe(WELL);
-    await page.close();
-  });
+      using control = Bun.serve({ hostname: '127.0.0.1', port: others[1]!, fetch: free('<h1>control</h1>') });
+      const evil = await page.context().newPage();
+      await evil.goto(`http://${host}:${attacker.port}/`);
+      const attempt = (url: string, init: Attempt = {}) =>
+        evil.evaluate(
+          ([to, how]) =>
+            fetch(to, how).then(
+              async (answer) => `${answer.type} ${answer.status} ${await answer.text()}`,
+              () => 'refused',
+            ),
+          [url, init] as const,
+        );
+      const framed = async (url: string) => {
+        const before = evil.frames().length;
+        await evil.evaluate((src) => {
+          const frame = document.createElement('iframe');
+          frame.src = src;
+          document.body.append(frame);
+          return new Promise((resolve) => {
+            frame.onload = resolve;
+          });
+        }, url);
+        const frame = evil.frames()[before]!;
+        const said = await frame.evaluate(() => document.querySelector('h1, a')?.textContent?.trim() ?? '');
+        return `${frame.url()} ${said}`;
+      };
+      const there = `http://127.0.0.1:${control.port}/`;
+      expect(await attempt(there)).toBe('cors 200 <h1>control</h1>');
+      expect(await framed(there)).toBe(`${there} control`);
+
+      const cookie = { credentials: 'include' } as const;
+      const post = { ...cookie, method: 'POST', body: '{}' } as const;
+      const secret = { 'x-hostport-action': 'guessed' };
+      expect(await attempt(`${own}moments`, cookie)).toBe('refused');
+      expect(await attempt(`${own}moments`, { ...cookie, mode: 'no-cors' })).toMatch(/^(refused|opaque 0 )$/);
+      expect(await attempt(`${own}lab/undo`, post)).toBe('refused');
+      expect(await attempt(`${own}lab/undo`, { ...post, mode: 'no-cors' })).toMatch(/^(refused|opaque 0 )$/);
+      expect(await attempt(`${own}lab/undo`, { ...post, headers: secret })).toBe('refused');
+      const blocked = 'chrome-error://chromewebdata/ 127.0.0.1 is blocked';
+      expect(await framed(own)).toBe(blocked);
+      // Even by the printed address, which anybody may follow who has it.
+      expect(await framed(server.url)).toBe(blocked);
+      expect(server.orders).toEqual([]);
+
+      const foreign = browser.exchanges(port).filter(({ headers }) => headers['sec-fetch-site'] === site);
+      const base = new URL(own).pathname;
+      const exchanged = foreign.map(({ method, path, status }) => `${method} ${path} ${status}`);
+      // In any order: there are several connections.
+      const expected = [
+        `GET ${base}moments 403`,
+        `GET ${base}moments 403`,
+        `POST ${base}lab/undo 403`,
+        `POST ${base}lab/undo 403`,
+        `OPTIONS ${base}lab/undo 403`,
+        `GET ${base} 403`,
+        `GET ${new URL(server.url).pathname}${new URL(server.url).search} 200`,
+      ];
+      expect(exchanged.toSorted()).toEqual(expected.toSorted());
+      expect(foreign.some(({ headers }) => headers.cookie?.includes('hostport-ui='))).toBe(
+        site === 'same-site',
+      );
+      await page.close();
+    },
+  );
 
   test(`a hostile cluster is text, in each part of the page${why}`, async () => {
     const server = serve('lab', HOSTILE.markup);
@@ -414,12 +556,12 @@ describe.skipIf(noBrowser !== undefined)('the live page in a browser', () => {
     server.show(HEALTHY);
     server.show({ diagnosis, ways });
     const all = Object.values(HOSTILE);
-    server.topics.publish(
-      'traffic',
-      all.map((text) => ({
+    server.topics.publish('traffic', {
+      leftOut: 0,
+      ports: all.map((text) => ({
         ...{ node: text, pod: text, port: text, address: text, strip: 'ar', detail: text, milliseconds: 1 },
       })),
-    );
+    });
     server.topics.publish('lab', {
       injected: all.map((text) => ({ code: text, node: text, pod: text })),
       last: { what: HOSTILE.markup, ok: false, text: all.join('\n'), at: HOSTILE.markup },
@@ -459,6 +601,12 @@ describe.skipIf(noBrowser !== undefined)('the live page in a browser', () => {
     });
   }
 });
+
+/** How a page of another origin tries to send a request. */
+type Attempt = Pick<RequestInit, 'credentials' | 'method' | 'mode'> & {
+  body?: string;
+  headers?: Record<string, string>;
+};
 
 /** Waits until so many orders came. */
 async function waitForOrders(server: LiveServer, number: number): Promise<void> {

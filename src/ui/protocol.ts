@@ -35,6 +35,13 @@ export interface Traffic {
   milliseconds: number;
 }
 
+/** What is probed again and again. */
+export interface TrafficShown {
+  ports: Traffic[];
+  /** How many hostPorts of TCP are not probed, since there are so many. */
+  leftOut: number;
+}
+
 /** A letter for each outcome of a probe. */
 export const OUTCOME_LETTERS = {
   answered: 'a',
@@ -59,7 +66,7 @@ export interface UiTopics {
   watch: WatchState;
   /** The newest moment; its document is read separately. */
   moment: Moment;
-  traffic: Traffic[];
+  traffic: TrafficShown;
   lab: LabState;
 }
 

@@ -10,7 +10,7 @@ import { waitFor } from '../sys/wait.ts';
 import { clusterWatched } from './cluster-watched.ts';
 import type { Moment } from './history.ts';
 import { labOrders } from './lab-door.ts';
-import { ACTION_HEADER, type Traffic, type UiStart, type WatchState } from './protocol.ts';
+import { ACTION_HEADER, type TrafficShown, type UiStart, type WatchState } from './protocol.ts';
 import { runUi, type UiLab, type UiOptions } from './run.ts';
 
 const stops: (() => Promise<void>)[] = [];
@@ -230,7 +230,7 @@ describe('the page of a lab', () => {
       async traffic(world, show, signal) {
         await waitFor('a world', () => world() !== undefined, { timeoutMs: 5000 });
         const each = { node: 'n1', pod: 'web', port: 'TCP 80', address: '172.17.0.3:80' };
-        show([{ ...each, strip: 'a', detail: 'connected', milliseconds: 1 }]);
+        show({ ports: [{ ...each, strip: 'a', detail: 'connected', milliseconds: 1 }], leftOut: 0 });
         await aborted(signal);
       },
     },
@@ -252,8 +252,8 @@ describe('the page of a lab', () => {
       return EMPTY;
     };
     const page = await open({ ...rest, watched: { ...watched, look } });
-    const traffic = await until<Traffic[]>(await page.get('events'), 'traffic', () => true);
-    expect(traffic).toMatchObject([{ pod: 'web', strip: 'a' }]);
+    const traffic = await until<TrafficShown>(await page.get('events'), 'traffic', () => true);
+    expect(traffic).toMatchObject({ ports: [{ pod: 'web', strip: 'a' }], leftOut: 0 });
     const before = looks;
     expect(await (await page.order('break', { code: 'plugin-missing' })).json()).toEqual({
       ...{ ok: true, text: 'broken' },

@@ -5,7 +5,7 @@ import { messageOf, UserError } from '../util/errors.ts';
 import { History } from './history.ts';
 import { newKeys } from './keys.ts';
 import type { LabDoor } from './lab-door.ts';
-import type { Traffic, UiStart, UiTopics } from './protocol.ts';
+import type { TrafficShown, UiStart, UiTopics } from './protocol.ts';
 import { serveUi } from './server.ts';
 import { Topics } from './topics.ts';
 import { type Watched, Watcher } from './watcher.ts';
@@ -20,7 +20,7 @@ export interface UiLab {
   /** Shows again and again what hostPorts answer, until the signal aborts. `world`: what was last observed. */
   traffic(
     world: () => World | undefined,
-    show: (traffic: Traffic[]) => void,
+    show: (traffic: TrafficShown) => void,
     signal: AbortSignal,
   ): Promise<void>;
 }

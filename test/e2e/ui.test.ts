@@ -7,7 +7,7 @@ import type { Moment } from '../../src/ui/history.ts';
 import {
   ACTION_HEADER,
   type LabState,
-  type Traffic,
+  type TrafficShown,
   type UiStart,
   type WatchState,
 } from '../../src/ui/protocol.ts';
@@ -146,10 +146,10 @@ describe.skipIf(missing !== undefined)(`hostport ui${missing ? ` (${missing})` :
   test('shows that all is OK, and what answers', async () => {
     expect(page.start).toMatchObject({ kind: 'lab', title: 'Cluster "ui" of the lab' });
     await page.untilNow('both to work', isWell);
-    const traffic = await page.until<Traffic[]>('traffic', (rows) =>
-      rows.every(({ strip }) => strip.endsWith('aaa')),
+    const { ports: probed } = await page.until<TrafficShown>('traffic', ({ ports }) =>
+      ports.every(({ strip }) => strip.endsWith('aaa')),
     );
-    expect(traffic.map(({ node, pod: name, port }) => [node, name, port]).sort()).toEqual(
+    expect(probed.map(({ node, pod: name, port }) => [node, name, port]).sort()).toEqual(
       WORKERS.map((node) => [node, `on-${node}`, 'TCP 80']),
     );
   });
@@ -169,8 +169,8 @@ describe.skipIf(missing !== undefined)(`hostport ui${missing ? ` (${missing})` :
       },
       { timeoutMs: 30_000, intervalMs: 100 },
     );
-    await page.until<Traffic[]>('traffic', (rows) =>
-      rows.some(({ node, strip }) => node === WORKERS[0] && strip.endsWith('rr')),
+    await page.until<TrafficShown>('traffic', ({ ports }) =>
+      ports.some(({ node, strip }) => node === WORKERS[0] && strip.endsWith('rr')),
     );
     expect(await page.order('undo', {})).toMatchObject({
       ...{ ok: true, text: 'undone: mapping-missing on ui-worker' },

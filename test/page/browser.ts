@@ -4,11 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { waitFor } from '../../src/sys/wait.ts';
-import { relayEnd } from './relay.ts';
+import { type Carried, relayEnd } from './relay.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
 const RELAY = join(import.meta.dir, 'relay.ts');
 
+/** By port. */
+type Relays = ReadonlyMap<number, { end: Server; carried: Carried[] }>;
 type PageOptions = NonNullable<Parameters<Browser['newPage']>[0]>;
 
 /** Why no browser can be started here; undefined where one can. Its network namespace needs root. */
@@ -35,6 +37,16 @@ export interface Watched {
   logged: string[];
 }
 
+/** A request that the browser sent to a server of the test, and the status of its answer. */
+export interface Exchange {
+  method: string;
+  path: string;
+  /** Names in lower case. */
+  headers: Readonly<Record<string, string>>;
+  /** Absent while it is not answered. */
+  status?: number;
+}
+
 /**
  * A browser in a network namespace of its own, which has no device but a loopback: whatever a page does, nothing is sent. The test speaks to it by
  * pipes, and a server of the test is reached by a Unix socket.
@@ -42,30 +54,33 @@ export interface Watched {
 export class TestBrowser implements AsyncDisposable {
   readonly directory: string;
   readonly #browser: Browser;
-  readonly #relay: Server | undefined;
+  readonly #relays: Relays;
 
-  private constructor(directory: string, browser: Browser, relay: Server | undefined) {
+  private constructor(directory: string, browser: Browser, relays: Relays) {
     this.directory = directory;
     this.#browser = browser;
-    this.#relay = relay;
+    this.#relays = relays;
   }
 
-  /** @param port of this process on 127.0.0.1, which the browser reaches under the same address; none when absent. */
-  static async start(port?: number): Promise<TestBrowser> {
+  /** @param ports of this process on 127.0.0.1, which the browser reaches under the same addresses. */
+  static async start(ports: readonly number[] = []): Promise<TestBrowser> {
     const directory = mkdtempSync(join(tmpdir(), 'hostport-page-'));
     const wrapper = join(directory, 'chromium');
-    const socket = join(directory, 'relay');
+    const socketOf = (port: number) => join(directory, `relay-${port}`);
     // In the process group of the browser, which is killed as a whole.
-    const reach =
-      port === undefined
-        ? ''
-        : `ip link set lo up && { '${process.execPath}' '${RELAY}' ${port} '${socket}' & } && `;
+    const begun = ports.map((port) => `{ '${process.execPath}' '${RELAY}' ${port} '${socketOf(port)}' & }`);
+    const reach = begun.length === 0 ? '' : `ip link set lo up && ${begun.join(' && ')} && `;
     writeFileSync(
       wrapper,
       `#!/bin/sh\nexec unshare --net sh -c '${reach.replaceAll("'", `'\\''`)}exec ${CHROMIUM} "$@"' sh "$@"\n`,
     );
     chmodSync(wrapper, 0o755);
-    const relay = port === undefined ? undefined : relayEnd(socket, port);
+    const relays = new Map(
+      ports.map((port) => {
+        const carried: Carried[] = [];
+        return [port, { end: relayEnd(socketOf(port), port, carried), carried }];
+      }),
+    );
     const browser = await chromium.launch({
       executablePath: wrapper,
       args: [
@@ -74,9 +89,25 @@ export class TestBrowser implements AsyncDisposable {
         '--disable-background-networking',
       ],
     });
-    if (relay !== undefined)
-      await waitFor('the relay', () => existsSync(`${socket}.ready`), { timeoutMs: 10_000 });
-    return new TestBrowser(directory, browser, relay);
+    await waitFor('the relays', () => ports.every((port) => existsSync(`${socketOf(port)}.ready`)), {
+      timeoutMs: 20_000,
+    });
+    return new TestBrowser(directory, browser, relays);
+  }
+
+  /** What the browser sent to one of its ports so far, and how that was answered: seen on the way, not as a page sees it. */
+  exchanges(port: number): Exchange[] {
+    return (this.#relays.get(port)?.carried ?? []).flatMap(({ sent, answered }) => {
+      // One after another on each connection.
+      const statuses = [...answered.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status));
+      const heads = sent.matchAll(/([A-Z]+) (\S+) HTTP\/1\.1\r\n([\s\S]*?)\r\n\r\n/g);
+      return [...heads].map(([, method, path, lines], i): Exchange => {
+        const pairs = lines!.split('\r\n').map((line) => line.split(/: (.*)/, 2));
+        const headers = Object.fromEntries(pairs.map(([name, value]) => [name!.toLowerCase(), value ?? '']));
+        const status = statuses[i];
+        return { method: method!, path: path!, headers, ...(status !== undefined && { status }) };
+      });
+    });
   }
 
   /** Opens a document as a file, and waits until it is drawn. `hash`: the part of the address behind `#`. */
@@ -120,7 +151,7 @@ export class TestBrowser implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#browser.close();
-    this.#relay?.close();
+    for (const { end } of this.#relays.values()) end.close();
     rmSync(this.directory, { recursive: true, force: true });
   }
 }

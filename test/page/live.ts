@@ -53,6 +53,11 @@ export class LiveServer {
     this.topics.publish('moment', this.history.last!);
   }
 
+  /** Lets so many milliseconds pass, as the clusters date themselves. */
+  pass(ms: number): void {
+    this.#time += ms / 10_000;
+  }
+
   stop(): Promise<void> {
     return this.#server.stop();
   }

@@ -17,9 +17,26 @@ function join(a: Socket, b: Socket): void {
   }
 }
 
-/** The other end: passes what comes by the socket to 127.0.0.1:`port` of this process's namespace. */
-export function relayEnd(socket: string, port: number): Server {
-  return createServer((client) => join(client, connect(port, '127.0.0.1'))).listen(socket);
+/** One connection that was carried, as bytes: what the browser sent, and what it was answered. */
+export interface Carried {
+  sent: string;
+  answered: string;
+}
+
+/** The other end: passes what comes by the socket to 127.0.0.1:`port` of this process's namespace, and keeps it in `carried`. */
+export function relayEnd(socket: string, port: number, carried: Carried[]): Server {
+  return createServer((client) => {
+    const server = connect(port, '127.0.0.1');
+    const both: Carried = { sent: '', answered: '' };
+    carried.push(both);
+    client.on('data', (bytes) => {
+      both.sent += bytes.toString('latin1');
+    });
+    server.on('data', (bytes) => {
+      both.answered += bytes.toString('latin1');
+    });
+    join(client, server);
+  }).listen(socket);
 }
 
 if (import.meta.main) {

@@ -4,7 +4,7 @@ import type { ProbeDoor } from '../../node/probe/probing.ts';
 import type { ProbeResult } from '../../path/model/probe.ts';
 import type { World } from '../../path/model/world.ts';
 import type { Clock } from '../../sys/clock.ts';
-import type { Traffic } from '../../ui/protocol.ts';
+import type { Traffic, TrafficShown } from '../../ui/protocol.ts';
 import { labTraffic } from './lab-traffic.ts';
 
 const WORLD: World = {
@@ -45,15 +45,19 @@ async function rounds(
   number: number,
   answer: (round: number, batches: readonly ProbeBatch[]) => ReturnType<ProbeDoor['send']>,
   world: () => World | undefined = () => WORLD,
+  end?: Error,
 ) {
   const shown: Traffic[][] = [];
+  const leftOut: number[] = [];
   const sent: (readonly ProbeBatch[])[] = [];
   const over = new AbortController();
   let pauses = 0;
   const clock: Clock = {
     now: () => 0,
     async sleep() {
-      if (++pauses >= number) over.abort();
+      if (++pauses < number) return;
+      if (end !== undefined) throw end;
+      over.abort();
     },
   };
   const door: ProbeDoor = {
@@ -64,8 +68,12 @@ async function rounds(
     flows: async () => [],
     reversePathDrops: async () => undefined,
   };
-  await labTraffic(door, world, (traffic) => shown.push(traffic), clock, over.signal);
-  return { shown, sent };
+  const show = (traffic: TrafficShown) => {
+    shown.push(traffic.ports);
+    leftOut.push(traffic.leftOut);
+  };
+  await labTraffic(door, world, show, clock, over.signal);
+  return { shown, sent, leftOut };
 }
 
 const result = (outcome: ProbeResult['outcome']) => async (_: number, batches: readonly ProbeBatch[]) =>
@@ -114,5 +122,24 @@ describe('the traffic of a lab', () => {
     const { shown, sent } = await rounds(4, result('answered'), () => seen.shift());
     expect(sent).toHaveLength(2);
     expect(shown.map((rows) => rows.map(({ strip }) => strip))).toEqual([['a'], [], ['a']]);
+  });
+
+  test('goes to a bounded number of hostPorts, and says how many are left out', async () => {
+    const [pod] = WORLD.pods;
+    const pods = Array.from({ length: 203 }, (_, i) => ({
+      metadata: { ...pod!.metadata, name: `web-${i}`, uid: `u${i}` },
+      spec: {
+        nodeName: 'n1',
+        containers: [{ name: 'c', ports: [{ containerPort: 8080, hostPort: 1000 + i }] }],
+      },
+      status: { phase: 'Running' as const, podIP: '10.0.0.2' },
+    }));
+    const { shown, leftOut } = await rounds(1, result('answered'), () => ({ ...WORLD, pods }));
+    expect([shown[0]!.length, leftOut[0]]).toEqual([200, 3]);
+  });
+
+  test('a clock that fails ends it with that error', async () => {
+    const broken = new Error('no timer');
+    await expect(rounds(2, result('answered'), () => WORLD, broken)).rejects.toBe(broken);
   });
 });

@@ -5,7 +5,7 @@ import type { ProbeResult } from '../../path/model/probe.ts';
 import type { World } from '../../path/model/world.ts';
 import { podName } from '../../path/view/pod-name.ts';
 import type { Clock } from '../../sys/clock.ts';
-import { OUTCOME_LETTERS, type Traffic } from '../../ui/protocol.ts';
+import { OUTCOME_LETTERS, type Traffic, type TrafficShown } from '../../ui/protocol.ts';
 import { formatEndpoint } from '../../util/endpoint.ts';
 import { messageOf } from '../../util/errors.ts';
 
@@ -17,13 +17,13 @@ const STRIP = 60;
 const MAX_PORTS = 200;
 
 /**
- * Sends one probe after another to every hostPort of TCP, from the lab's network outside of the nodes, and shows what became of them. `world`: what
- * was last observed.
+ * Sends one probe after another to every hostPort of TCP, {@link MAX_PORTS} at most, from the lab's network outside of the nodes, and shows what
+ * became of them. `world`: what was last observed.
  */
 export async function labTraffic(
   door: ProbeDoor,
   world: () => World | undefined,
-  show: (traffic: Traffic[]) => void,
+  show: (traffic: TrafficShown) => void,
   clock: Clock,
   signal: AbortSignal,
 ): Promise<void> {
@@ -31,10 +31,10 @@ export async function labTraffic(
   while (!signal.aborted) {
     const seen = world();
     if (seen !== undefined) {
-      const results = await probeOnce(door, seen, signal);
+      const { results, leftOut } = await probeOnce(door, seen, signal);
       const pods = new Map(seen.pods.map(({ metadata }) => [metadata?.uid ?? '', metadata]));
       const next = new Map<string, string>();
-      const traffic = results.map((result): Traffic => {
+      const ports = results.map((result): Traffic => {
         const { node, podUid, target, outcome, detail, milliseconds } = result;
         const { name = '', namespace = 'default' } = pods.get(podUid) ?? {};
         const [pod, port] = [podName({ namespace, name }), formatPort(result)];
@@ -44,38 +44,39 @@ export async function labTraffic(
         return { node, pod, port, address: formatEndpoint(target), strip, detail, milliseconds };
       });
       strips = next;
-      show(traffic);
+      show({ ports, leftOut });
     }
     try {
       await clock.sleep(PAUSE_MS, signal);
-    } catch {
-      return;
+    } catch (error) {
+      if (!signal.aborted) throw error;
     }
   }
 }
 
-/** One probe of each hostPort. Those that could not be sent are unknown, with the reason. */
-async function probeOnce(door: ProbeDoor, world: World, signal: AbortSignal): Promise<ProbeResult[]> {
-  const batches = planProbes(world)
+/** One probe of each hostPort, and how many were left out. Those that could not be sent are unknown, with the reason. */
+async function probeOnce(
+  door: ProbeDoor,
+  world: World,
+  signal: AbortSignal,
+): Promise<{ results: ProbeResult[]; leftOut: number }> {
+  const all = planProbes(world)
     .filter(({ stand }) => stand.at === 'outside')
-    .map(
-      ({ stand, orders }): ProbeBatch => ({
-        stand,
-        orders: orders.filter(({ protocol }) => protocol === 'TCP').slice(0, MAX_PORTS),
-      }),
-    )
-    .filter(({ orders }) => orders.length > 0)
-    .slice(0, 1);
-  if (batches.length === 0) return [];
-  const unsent = (detail: string) =>
-    batches.flatMap(({ orders }) =>
-      orders.map((order): ProbeResult => ({ ...order, outcome: 'unknown', detail, milliseconds: 0 })),
-    );
+    .flatMap(({ orders }) => orders.filter(({ protocol }) => protocol === 'TCP'));
+  const orders = all.slice(0, MAX_PORTS);
+  const leftOut = all.length - orders.length;
+  if (orders.length === 0) return { results: [], leftOut };
+  const batches: ProbeBatch[] = [{ stand: { at: 'outside' }, orders }];
+  const unsent = (detail: string) => ({
+    results: orders.map((order): ProbeResult => ({ ...order, outcome: 'unknown', detail, milliseconds: 0 })),
+    leftOut,
+  });
   try {
     const seen = await door.send(batches, signal);
-    return seen.flatMap((of) => ('value' in of ? of.value : unsent(of.unknown)));
+    const results = seen.flatMap((of) => ('value' in of ? of.value : unsent(of.unknown).results));
+    return { results, leftOut };
   } catch (cause) {
-    if (signal.aborted) return [];
+    if (signal.aborted) return { results: [], leftOut };
     return unsent(messageOf(cause));
   }
 }

@@ -1,4 +1,5 @@
-import { useEffect, useState } from 'preact/hooks';
+import { createContext } from 'preact';
+import { useContext, useEffect, useState } from 'preact/hooks';
 import { count } from '../../page/view/count.ts';
 import { Mark, Section } from '../../page/view/marks.tsx';
 import { type State, states } from '../../page/view/page-index.ts';
@@ -62,15 +63,20 @@ export function HistoryView({
             })}
           </ol>
           {moments.length > LISTED ? <p class="hint">And {moments.length - LISTED} earlier.</p> : null}
-          <Compare key={newest.id} moments={moments} readDifference={readDifference} />
+          <Compare moments={moments} readDifference={readDifference} />
         </>
       )}
     </Section>
   );
 }
 
+/** When the last look ended that succeeded. Not a property, since it changes at each look, and nothing but the line needs to be drawn again then. */
+export const LookedAt = createContext<string | undefined>(undefined);
+
 function Line({ moments }: { moments: readonly Moment[] }) {
-  const end = Date.parse(moments.at(-1)!.until);
+  const { until } = moments.at(-1)!;
+  // A look that saw nothing new makes no moment, and none of the last one's news.
+  const end = Math.max(Date.parse(until), Date.parse(useContext(LookedAt) ?? until));
   const span = Math.min(MOST_MS, Math.max(LEAST_MS, end - Date.parse(moments[0]!.from)));
   const at = (time: string) => Math.max(0, WIDTH * (1 - (end - Date.parse(time)) / span));
   return (
@@ -102,13 +108,13 @@ function Line({ moments }: { moments: readonly Moment[] }) {
       </svg>
       <p class="ends hint" aria-hidden="true">
         <span>{timeOf(new Date(end - span).toISOString())}</span>
-        <span>{timeOf(moments.at(-1)!.until)}</span>
+        <span>{timeOf(new Date(end).toISOString())}</span>
       </p>
     </>
   );
 }
 
-/** What is different between two moments that the reader chooses; the last two to begin with. */
+/** What is different between two moments that the reader chooses; the last two while nothing is chosen, or what was chosen is not kept any more. */
 function Compare({
   moments,
   readDifference,
@@ -116,8 +122,12 @@ function Compare({
   moments: readonly Moment[];
   readDifference: (from: number, to: number) => Promise<Difference>;
 }) {
-  const [from, setFrom] = useState(moments.at(-2)!.id);
-  const [to, setTo] = useState(moments.at(-1)!.id);
+  const [chosen, setChosen] = useState<{ from: number; to: number }>();
+  const isKept = (id: number | undefined) => moments.some((moment) => moment.id === id);
+  const { from, to } =
+    chosen !== undefined && isKept(chosen.from) && isKept(chosen.to)
+      ? chosen
+      : { from: moments.at(-2)!.id, to: moments.at(-1)!.id };
   const [seen, setSeen] = useState<Difference | string>();
   useEffect(() => {
     let isWanted = true;
@@ -129,10 +139,13 @@ function Compare({
       isWanted = false;
     };
   }, [from, to]);
-  const choice = (label: string, value: number, set: (id: number) => void) => (
+  const choice = (label: string, which: 'from' | 'to') => (
     <label>
       {label}
-      <select value={value} onChange={(event) => set(Number(event.currentTarget.value))}>
+      <select
+        value={{ from, to }[which]}
+        onChange={(event) => setChosen({ from, to, [which]: Number(event.currentTarget.value) })}
+      >
         {moments.map((moment) => (
           <option key={moment.id} value={moment.id}>
             {timeOf(moment.from)}: {countsText(moment)}
@@ -145,8 +158,8 @@ function Compare({
     <div class="compare">
       <h3>What changed</h3>
       <div class="filters">
-        {choice('From', from, setFrom)}
-        {choice('To', to, setTo)}
+        {choice('From', 'from')}
+        {choice('To', 'to')}
       </div>
       {typeof seen === 'object' ? <DifferenceView difference={seen} /> : <p class="hint">{seen}</p>}
     </div>

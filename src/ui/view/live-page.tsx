@@ -7,9 +7,9 @@ import { DiagnosisView, ThemeChoice } from '../../page/view/report.tsx';
 import type { Difference } from '../difference.ts';
 import type { Moment } from '../history.ts';
 import type { LabOrder } from '../lab-door.ts';
-import type { LabState, Traffic, UiStart, WatchState } from '../protocol.ts';
+import type { LabState, TrafficShown, UiStart, WatchState } from '../protocol.ts';
 import type { Answer, Link } from './connection.ts';
-import { HistoryView } from './history.tsx';
+import { HistoryView, LookedAt } from './history.tsx';
 import { Status } from './status.tsx';
 import { timeOf } from './times.ts';
 import { TraceView } from './trace.tsx';
@@ -21,7 +21,7 @@ import { Workbench } from './workbench.tsx';
 export interface Live {
   link: Link;
   watch: WatchState | undefined;
-  traffic: readonly Traffic[];
+  traffic: TrafficShown;
   lab: LabState;
   moments: readonly Moment[];
   /** Why something could not be read. */
@@ -93,7 +93,7 @@ export function LivePage({
         {index === undefined ? (
           <p>{watch?.state === 'trouble' ? 'Nothing could be seen yet.' : 'Looking at the cluster …'}</p>
         ) : (
-          seen
+          <LookedAt.Provider value={watch?.lookedAt}>{seen}</LookedAt.Provider>
         )}
       </main>
       <footer>

@@ -1,5 +1,5 @@
 import { Name, Section } from '../../page/view/marks.tsx';
-import { OUTCOME_LETTERS, type Traffic } from '../protocol.ts';
+import { OUTCOME_LETTERS, type Traffic, type TrafficShown } from '../protocol.ts';
 
 /** How many outcomes a strip has room for. */
 const STRIP = 60;
@@ -25,13 +25,16 @@ const CARDS = {
 } as const;
 
 /** What each hostPort answers, once a second, from outside of the nodes. */
-export function TrafficView({ traffic }: { traffic: readonly Traffic[] }) {
-  if (traffic.length === 0) return null;
+export function TrafficView({ traffic: { ports, leftOut } }: { traffic: TrafficShown }) {
+  if (ports.length === 0) return null;
   return (
     <Section id="traffic" title="What answers, second by second">
-      <p class="hint">A probe a second to each TCP hostPort, from the lab's network outside of the nodes.</p>
+      <p class="hint">
+        A probe a second to each TCP hostPort, from the lab's network outside of the nodes.
+        {leftOut === 0 ? '' : ` Only the first ${ports.length} are probed; ${leftOut} more are left out.`}
+      </p>
       <ul class="traffic">
-        {traffic.map((each) => (
+        {ports.map((each) => (
           <Row key={`${each.node} ${each.pod} ${each.port} ${each.address}`} traffic={each} />
         ))}
       </ul>

@@ -4,6 +4,7 @@ import { stages } from '../../path/model/stages.ts';
 import { safeText } from '../../util/safe-text.ts';
 import type { LabOrder } from '../lab-door.ts';
 import type { LabState, UiStart } from '../protocol.ts';
+import type { Answer } from './connection.ts';
 import { timeOf } from './times.ts';
 
 /** What breaks and fixes the lab. */
@@ -16,12 +17,18 @@ export function Workbench({
   faults: NonNullable<UiStart['faults']>;
   nodes: readonly string[];
   lab: LabState;
-  onOrder: (order: LabOrder) => void;
+  onOrder: (order: LabOrder) => Promise<Answer>;
 }) {
   const [code, setCode] = useState('');
   const [node, setNode] = useState('');
   const [restart, setRestart] = useState(false);
+  const [refused, setRefused] = useState('');
   const { injected, running, last } = lab;
+  const order = async (what: LabOrder) => {
+    setRefused('');
+    const { ok, text } = await onOrder(what);
+    if (!ok) setRefused(text);
+  };
   const isBusy = running !== undefined;
   const fault = faults.find((each) => each.code === code);
   return (
@@ -31,7 +38,7 @@ export function Workbench({
           class="filters"
           onSubmit={(event) => {
             event.preventDefault();
-            if (code !== '') onOrder({ do: 'break', code, ...(node !== '' && { node }) });
+            if (code !== '') order({ do: 'break', code, ...(node !== '' && { node }) });
           }}
         >
           <label class="wide">
@@ -72,7 +79,7 @@ export function Workbench({
           </p>
         </form>
         <p class="buttons">
-          <button type="button" disabled={isBusy} onClick={() => onOrder({ do: 'heal', restart })}>
+          <button type="button" disabled={isBusy} onClick={() => order({ do: 'heal', restart })}>
             Heal
           </button>
           <label>
@@ -86,7 +93,7 @@ export function Workbench({
           <button
             type="button"
             disabled={isBusy || injected.length === 0}
-            onClick={() => onOrder({ do: 'undo' })}
+            onClick={() => order({ do: 'undo' })}
           >
             Undo all
           </button>
@@ -107,7 +114,7 @@ export function Workbench({
                     type="button"
                     disabled={isBusy}
                     aria-label={safeText(`Undo ${each.code} on ${each.node}`)}
-                    onClick={() => onOrder({ do: 'undo', code: each.code, node: each.node })}
+                    onClick={() => order({ do: 'undo', code: each.code, node: each.node })}
                   >
                     Undo
                   </button>
@@ -116,7 +123,7 @@ export function Workbench({
             </ul>
           </>
         )}
-        <p role="status" class={last?.ok === false ? 'result bad' : 'result'}>
+        <p role="status" class={last?.ok === false || refused !== '' ? 'result bad' : 'result'}>
           {running === undefined ? null : (
             <>
               <Name text={running.what} /> …
@@ -128,6 +135,13 @@ export function Workbench({
               <Lines text={last.text} />
             </>
           ) : null}
+          {/* What was carried out and failed is said above. */}
+          {refused === '' || refused === last?.text ? null : (
+            <>
+              {' '}
+              <Lines text={refused} />
+            </>
+          )}
         </p>
       </div>
     </Section>
