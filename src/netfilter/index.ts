@@ -5,10 +5,15 @@
  */
 
 export { formatAddress } from '../util/address.ts';
+export { conditionText } from './read/condition-text.ts';
 export { comparesBit, type MarkClash, markClashes, markField, markFields } from './read/mark-bit.ts';
 export type { BaseChain, NatTarget, Rule, Ruleset, Table } from './read/model.ts';
 export {
+  type Condition,
+  type Destination,
   hookUses,
+  openConditions,
+  type Reached,
   refuses,
   type TranslationCandidate,
   translationsFor,
@@ -22,6 +27,7 @@ export type {
   Route,
   RouteQuery,
   RuleBudget,
+  Step,
   Trace,
   Translation,
 } from './trace/trace-types.ts';

@@ -8,11 +8,13 @@ import {
   type BaseChain,
   type Chain,
   type Element,
+  type Expression,
   HOOKS,
   type Hook,
   type Lookup,
   MAX_CHAIN_DEPTH,
   MAX_RULES,
+  type Match,
   type NatSource,
   type NatTarget,
   protocolNumber,
@@ -51,7 +53,12 @@ export interface TranslationCandidate extends Reached {
   element?: Element;
   /** It takes only some packets: conditions on the source, interface or mark, or conditions that are not modelled, precede it. */
   conditional: boolean;
+  /** Rules ahead of it by which some of the packets to the destination pass its base chain untranslated, in their order. */
+  exemptions: readonly Reached[];
 }
+
+/** What a rule takes packets by: a comparison, or a lookup of the verdict. */
+export type Condition = Match | Extract<Expression, { kind: 'verdict-map' }>;
 
 /** The answer to {@link translationsFor}. */
 export interface Translations {
@@ -84,6 +91,7 @@ export function translationsFor(
     if (slot.kind !== 'nat') continue;
     const slotted: TranslationCandidate[] = [];
     for (const base of slot.chains) {
+      const passed: Reached[] = [];
       const walk = new Walk(
         ruleset,
         base,
@@ -93,6 +101,8 @@ export function translationsFor(
         budget,
       );
       for (const { rule, via, conditional } of walk.rules()) {
+        if (passed.length < MAX_CANDIDATES && lets(rule, 'accept', 'return'))
+          passed.push({ base, rule, via });
         for (const expression of rule.expressions) {
           if (expression.kind !== 'dnat' && expression.kind !== 'redirect') continue;
           if ('family' in expression && (expression.family ?? destination.family) !== destination.family)
@@ -101,6 +111,7 @@ export function translationsFor(
           if (targets === undefined || candidates.length + slotted.length + targets.length > MAX_CANDIDATES) {
             return { candidates: [...candidates, ...slotted], complete: false };
           }
+          const exemptions = passed.filter((ahead) => exempts(ahead, { base, rule, via }));
           for (const { to, element, certain } of targets) {
             slotted.push({
               kind: expression.kind,
@@ -111,6 +122,7 @@ export function translationsFor(
               to,
               element,
               conditional: conditional || !certain,
+              exemptions,
             });
           }
         }
@@ -122,6 +134,34 @@ export function translationsFor(
     for (const each of slotted) candidates.push(isTied ? { ...each, conditional: true } : each);
   }
   return { candidates, complete };
+}
+
+/** Whether packets that a rule takes never come to another behind it: it ends the base chain, or a chain that leads to the other. */
+function exempts({ rule, via }: Reached, behind: Reached): boolean {
+  if (lets(rule, 'accept')) return true;
+  const way = [...behind.via, behind.rule];
+  return way[via.length]?.location.chain === rule.location.chain && via.every((each, i) => each === way[i]);
+}
+
+function lets({ expressions }: Rule, ...verdicts: readonly Verdict['kind'][]): boolean {
+  return expressions.some(({ kind }) => verdicts.includes(kind as Verdict['kind']));
+}
+
+/**
+ * The conditions of rules that one packet to a destination may meet and another may not: on its source, interface or mark, and all that is not
+ * modelled. None: the rules take every connection to it that comes to them.
+ */
+export function openConditions(rules: readonly Rule[], destination: Destination): Condition[] {
+  const protocol = protocolNumber(destination.protocol);
+  const address = parseAddress(destination.address);
+  if (protocol === undefined || address === undefined) return [];
+  const read = readerFor(destination, protocol, address);
+  return rules.flatMap(({ expressions }) =>
+    expressions.filter((expression): expression is Condition => {
+      if (expression.kind === 'verdict-map') return !found(expression.lookup, read).certain;
+      return isMatch(expression) && evaluateMatch(expression, read) === undefined;
+    }),
+  );
 }
 
 /** Whether a rule has a condition that a packet to a destination does not meet, by its source and the interface that it comes in by. */
@@ -323,13 +363,16 @@ function readerFor(destination: Destination, protocol: number, address: AddressV
 function certainty(rule: Rule, read: FieldReader): Certainty {
   let result: Certainty = 'certain';
   for (const expression of rule.expressions) {
-    if (expression.kind !== 'match' && expression.kind !== 'any-of' && expression.kind !== 'opaque-match')
-      continue;
+    if (!isMatch(expression)) continue;
     const truth = evaluateMatch(expression, read);
     if (truth === false) return 'never';
     if (truth === undefined) result = 'conditional';
   }
   return result;
+}
+
+function isMatch(expression: Expression): expression is Match {
+  return expression.kind === 'match' || expression.kind === 'any-of' || expression.kind === 'opaque-match';
 }
 
 /** What a translation may write; undefined when that is more than can be listed. */

@@ -129,6 +129,14 @@ const cases: [name: string, otherwise: Otherwise, found: string[], fixedBy?: str
     ['mapping-shadowed'],
     'iptables',
   ],
+  [
+    'an exemption of the clients who ask, without an answer',
+    {
+      before: ['-A PREROUTING -s 172.16.0.0/12 -p tcp -m tcp --dport 80 -j ACCEPT'],
+      probes: AWAY_SILENT,
+    },
+    ['not-answering', 'mapping-shadowed risk'],
+  ],
 
   [
     'a resolver on the loopback, whose queries a mapping of every address takes',

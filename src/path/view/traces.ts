@@ -1,10 +1,14 @@
 import { isDeepStrictEqual } from 'node:util';
 import {
+  type Condition,
+  type Destination,
   type Environment,
   formatAddress,
   type Outcome,
+  openConditions,
   type Packet,
   type RouteQuery,
+  type Rule,
   type Ruleset,
   type Trace,
   type TranslationCandidate,
@@ -144,14 +148,32 @@ export function takerOf(path: PathView, scene: Scene): TranslationCandidate | un
 function findTakers(path: PathView, scene: Scene): TranslationCandidate[] | undefined {
   const { node } = path;
   const ruleset = known(node?.ruleset);
-  if (node === undefined || ruleset === undefined) return undefined;
-  const packet = known(packetFrom(originsOf(path)[0], path, node, scene));
-  if (packet === undefined) return undefined;
-  const { family, protocol, destination, entry } = packet;
-  const local = node.isLocal(destination) ?? false;
-  const asked = { family, protocol, address: destination, port: path.port.hostPort, local };
-  const { candidates, complete } = translationsFor(ruleset, entry, asked, node.budget);
+  const aim = aimOf(path, scene);
+  if (node === undefined || ruleset === undefined || aim === undefined) return undefined;
+  const { candidates, complete } = translationsFor(ruleset, aim.entry, aim.destination, node.budget);
   return complete ? candidates : undefined;
+}
+
+/**
+ * The conditions of rules that tell the clients of a mapping apart: their source, interface or mark, and all that is not modelled. None: the
+ * rules take every connection to the mapping that comes to them.
+ */
+export function conditionsOnClients(rules: readonly Rule[], path: PathView, scene: Scene): Condition[] {
+  const aim = aimOf(path, scene);
+  return aim === undefined ? [] : openConditions(rules, aim.destination);
+}
+
+/** Where packets to a mapping go to, and where they enter; undefined when that is not known. */
+function aimOf(
+  path: PathView,
+  scene: Scene,
+): { entry: Packet['entry']; destination: Destination } | undefined {
+  const { node, port } = path;
+  const packet = node && known(packetFrom(originsOf(path)[0], path, node, scene));
+  if (node === undefined || packet === undefined) return undefined;
+  const { family, protocol, destination: address, entry } = packet;
+  const local = node.isLocal(address) ?? false;
+  return { entry, destination: { family, protocol, address, port: port.hostPort, local } };
 }
 
 /** The container whose mapping takes the packets to a mapping that is another's; undefined when none does. */

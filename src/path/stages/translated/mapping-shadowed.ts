@@ -1,4 +1,11 @@
-import type { Rule, TranslationCandidate } from '../../../netfilter/index.ts';
+import {
+  type Condition,
+  conditionText,
+  type Reached,
+  type Rule,
+  type Step,
+  type TranslationCandidate,
+} from '../../../netfilter/index.ts';
 import { DNAT_CHAIN, ENTRY_JUMP } from '../../../portmap/layout.ts';
 import { FAMILY_OF_NFT, type NftFamily } from '../../../util/family.ts';
 import type { HealStep } from '../../model/action.ts';
@@ -10,7 +17,14 @@ import { ownTranslations } from '../../view/own-translations.ts';
 import { isGone, mappingOwner, sandboxIds } from '../../view/owned-mappings.ts';
 import { podName } from '../../view/pod-name.ts';
 import type { PathView, Scene } from '../../view/scene.ts';
-import { originsOf, takerOf, takersOf, traceFrom, translatesTo } from '../../view/traces.ts';
+import {
+  conditionsOnClients,
+  originsOf,
+  takerOf,
+  takersOf,
+  traceFrom,
+  translatesTo,
+} from '../../view/traces.ts';
 import { answersFromElsewhere, ruleAtEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { referenceOwner } from '../reference-table.ts';
@@ -18,7 +32,11 @@ import { referenceOwner } from '../reference-table.ts';
 interface Data {
   node: NodeView;
   /** What takes the port. */
-  by: { taker: TranslationCandidate; own: TranslationCandidate } | { passing: Rule };
+  by:
+    | { taker: TranslationCandidate; own: TranslationCandidate }
+    | { passing: Rule }
+    /** Rules that let some clients pass. */
+    | { exempting: readonly [Rule, ...Rule[]] };
 }
 
 export const mappingShadowed = defineFailure<Data>({
@@ -28,7 +46,8 @@ export const mappingShadowed = defineFailure<Data>({
   title: "another component's rule takes the port before portmap's",
   explanation:
     'The first translation that matches wins, whoever wrote it: a Service, Docker, an administrator. A rule that matches the port and precedes ' +
-    "the jump to portmap's rules sends the packets elsewhere, or lets them pass as they are; the mapping behind it exists, but is never used.",
+    "the jump to portmap's rules sends the packets elsewhere, or lets them pass as they are; the mapping behind it exists, but is never used. " +
+    'Where such a rule lets only some clients pass, by their address, interface or mark, it is a risk: the mapping does not serve these clients.',
   remedy: "Move the jump to portmap's rules before it, or give one of the two another port.",
   restart: 'no',
   sources: ['containernetworking/cni#577', 'kubernetes/kubernetes#66103'],
@@ -46,11 +65,14 @@ export const mappingShadowed = defineFailure<Data>({
       const takers = takersOf(path, scene);
       if (node === undefined || takers === undefined) return [];
       const passing = passingRule(path, scene);
-      if (passing !== undefined) return [passes(path, node, passing)];
+      if (passing !== undefined && answersFromElsewhere(path)) return [];
+      if (passing !== undefined && conditionsOf(passing, path, scene).length === 0)
+        return [passes(path, node, passing.rule)];
       const taker = takerOf(path, scene);
       const own = takers.find(({ to }) => sandbox?.ips.some((ip) => translatesTo(to, ip)));
-      if (taker === undefined || own === undefined) return [];
-      if (takers.indexOf(taker) >= takers.indexOf(own)) return [];
+      const exempting = own?.exemptions ?? (passing && [passing]) ?? [];
+      if (taker === undefined || own === undefined || takers.indexOf(taker) >= takers.indexOf(own))
+        return exempts(path, node, exempting, scene);
       // Other failures report the mappings of the runtime's own sandboxes, by their owner (mapping-stale, hostport-conflict, attachment-doubled).
       const mapping = mappingOwner(taker);
       if (mapping !== undefined && (isGone(node, mapping) || sandboxIds(node)?.has(mapping.containerId)))
@@ -86,6 +108,13 @@ export const mappingShadowed = defineFailure<Data>({
   },
 
   heal({ data: { node, by } }) {
+    if ('exempting' in by) {
+      const [{ location }] = by.exempting;
+      return {
+        by: 'hand',
+        why: `the rule in ${location.table} ${location.chain} of ${location.backend} is for some clients, so it may be there on purpose: whoever wrote it must say whether the mapping should serve them`,
+      };
+    }
     if ('passing' in by) {
       const { backend, family, table, chain } = by.passing.location;
       // A rule of portmap's own chains, or of a chain that somebody else has for it.
@@ -161,21 +190,86 @@ function passes(path: PathView, node: NodeView, rule: Rule): Detection<Data> {
   };
 }
 
+/** Rules that are shown of those that let some clients pass. */
+const MAX_EXEMPTING = 10;
+
+/** What lets some clients pass, where it is known for which: a rule with a condition that is not modelled may be for none. */
+function exempts(
+  path: PathView,
+  node: NodeView,
+  exemptions: readonly Way[],
+  scene: Scene,
+): Detection<Data>[] {
+  const found = exemptions.flatMap((way) => {
+    const conditions = conditionsOf(way, path, scene);
+    const modelled = conditions.filter((each) => each.kind === 'match' || each.kind === 'any-of');
+    if (modelled.length < conditions.length) return [];
+    const clients = modelled.map(conditionText).join(' and ') || 'that no rule ahead of it takes';
+    return [{ rule: way.rule, clients }];
+  });
+  const [first, ...others] = found.slice(0, MAX_EXEMPTING);
+  if (first === undefined) return [];
+  const shown = [first, ...others];
+  const { table, chain } = first.rule.location;
+  return [
+    {
+      subject: path.subject,
+      severity: 'risk',
+      message: words(
+        'a rule in {table} {chain} of {node} lets packets to {port} {clients:or} pass untranslated: the mapping of {pod} does not serve them',
+        {
+          ...{ table, chain, node: node.name },
+          clients: [...new Set(shown.map(({ clients }) => clients))],
+          ...{ port: formatPort(path.port), pod: podName(path.subject.pod!) },
+        },
+      ),
+      remedy: 'Where the mapping should serve these clients, delete the rule, or leave the port out of it.',
+      evidence: [
+        ...shown.map(({ rule }) => ruleAtEvidence(rule)),
+        ...ownTranslations(path).map(({ rule }) => ruleAtEvidence(rule)),
+      ],
+      data: { node, by: { exempting: [first.rule, ...others.map(({ rule }) => rule)] } },
+    },
+  ];
+}
+
+/** A rule, and those that lead to it. */
+type Way = Pick<Reached, 'rule' | 'via'>;
+
+function conditionsOf({ rule, via }: Way, path: PathView, scene: Scene): Condition[] {
+  return conditionsOnClients([...via, rule], path, scene);
+}
+
 /** The rule by which packets to a mapping leave the translations before they come to its own; undefined when none does for certain. */
-function passingRule(path: PathView, scene: Scene): Rule | undefined {
-  if (answersFromElsewhere(path)) return undefined;
+function passingRule(path: PathView, scene: Scene): Way | undefined {
   const trace = known(traceFrom(originsOf(path)[0], path, scene));
   if (trace === undefined || !trace.translation.known || trace.translation.value !== undefined)
     return undefined;
   const [outcome] = trace.outcomes;
   if (outcome === undefined || outcome.notrack !== undefined) return undefined;
   if (!ownTranslations(path).some(({ takes }) => takes(scene))) return undefined;
-  const last = outcome.steps.findLast(
+  const steps = outcome.steps.filter(
     ({ hook, chain }) => chain.base.type === 'nat' && (hook === 'prerouting' || hook === 'output'),
   );
-  return last?.rule.expressions.some(({ kind }) => kind === 'accept' || kind === 'return')
-    ? last.rule
-    : undefined;
+  const last = steps.at(-1);
+  if (last?.rule.expressions.some(({ kind }) => kind === 'accept' || kind === 'return') !== true)
+    return undefined;
+  return { rule: last.rule, via: viaOf(last, steps) };
+}
+
+/** The rules that led to the last of the steps, outermost first. */
+function viaOf(last: Step, steps: readonly Step[]): Rule[] {
+  const via: Rule[] = [];
+  let { chain } = last.rule.location;
+  for (const { chain: base, rule, element } of steps.toReversed()) {
+    const leads = [...rule.expressions, element?.verdict].some(
+      (each) => (each?.kind === 'jump' || each?.kind === 'goto') && each.chain === chain,
+    );
+    if (base !== last.chain || !leads) continue;
+    via.unshift(rule);
+    ({ chain } = rule.location);
+  }
+  return via;
 }
 
 function jumpFirst(

@@ -482,6 +482,99 @@ const reference = (comment?: string): unknown[] => {
   ];
 };
 
+const OWN_RULE =
+  'rule | iptables-nft nat CNI-DN-548df12b6bfbdd0f68f88 | -A CNI-DN-548df12b6bfbdd0f68f88 -p tcp -m tcp --dport 80 -j DNAT --to-destination 192.168.1.2:8080';
+const EXEMPT_REMEDY =
+  'remedy: Where the mapping should serve these clients, delete the rule, or leave the port out of it.';
+const exemptBy = (chain: string) =>
+  `by hand: the rule in nat ${chain} of iptables-nft is for some clients, so it may be there on purpose: whoever wrote it must say whether the mapping should serve them`;
+/** Rules ahead of the mapping and whom they let pass untranslated; nobody for certain where that is undefined. The neighbour is 172.17.0.2. */
+const EXEMPTIONS: [
+  name: string,
+  chain: string | undefined,
+  rules: string[],
+  clients: string | undefined,
+  otherwise?: Otherwise,
+][] = [
+  [
+    'the neighbour’s network',
+    'PREROUTING',
+    [`-A PREROUTING -s 172.16.0.0/12 ${DPORT} -j ACCEPT`],
+    'from 172.16.0.0/12',
+  ],
+  ['the upper half', 'PREROUTING', [`-A PREROUTING -s 128.0.0.0/1 ${DPORT} -j ACCEPT`], 'from 128.0.0.0/1'],
+  ['the lower half', 'PREROUTING', [`-A PREROUTING -s 0.0.0.0/1 ${DPORT} -j ACCEPT`], 'from 0.0.0.0/1'],
+  ['another network', 'PREROUTING', [`-A PREROUTING -s 10.0.0.0/8 ${DPORT} -j ACCEPT`], 'from 10.0.0.0/8'],
+  [
+    'another network, and the mapping answers',
+    'PREROUTING',
+    [`-A PREROUTING -s 10.0.0.0/8 ${DPORT} -j ACCEPT`],
+    'from 10.0.0.0/8',
+    { probes: {} },
+  ],
+  [
+    'two networks, by two rules',
+    'PREROUTING',
+    [`-A PREROUTING -s 10.0.0.0/8 ${DPORT} -j ACCEPT`, `-A PREROUTING -s 172.17.0.2/32 ${DPORT} -j RETURN`],
+    'from 10.0.0.0/8 or from 172.17.0.2',
+  ],
+  [
+    'all but a network',
+    'PREROUTING',
+    [`-A PREROUTING ! -s 10.0.0.0/8 ${DPORT} -j ACCEPT`],
+    'not from 10.0.0.0/8',
+  ],
+  ['an interface', 'PREROUTING', [`-A PREROUTING -i eth0 ${DPORT} -j ACCEPT`], 'by eth0'],
+  ['other interfaces', 'PREROUTING', ['-A PREROUTING -i tun+ -j ACCEPT'], 'by tun*'],
+  [
+    'a mark and an interface',
+    'PREROUTING',
+    [`-A PREROUTING -i wg0 ${DPORT} -m mark --mark 0x10/0xf0 -j ACCEPT`],
+    'by wg0 and with mark 0x10/0xf0',
+  ],
+  [
+    'a range, in a chain for an interface',
+    'EXEMPT',
+    [
+      ':EXEMPT - [0:0]',
+      '-A PREROUTING -i eth0 -j EXEMPT',
+      '-A EXEMPT -m iprange --src-range 172.17.0.2-172.17.0.4 -j ACCEPT',
+    ],
+    'by eth0 and from 172.17.0.2-172.17.0.4',
+  ],
+  [
+    'the neighbour, in a chain that a condition on the port leads to',
+    'EXEMPT',
+    [':EXEMPT - [0:0]', `-A PREROUTING ${DPORT} -j EXEMPT`, '-A EXEMPT -s 172.17.0.2/32 -j ACCEPT'],
+    'from 172.17.0.2',
+  ],
+  [
+    'which return only from a chain of others',
+    undefined,
+    [':OTHERS - [0:0]', '-A PREROUTING -j OTHERS', '-A OTHERS -i docker0 -j RETURN'],
+    undefined,
+  ],
+  [
+    'to another port',
+    undefined,
+    ['-A PREROUTING -s 172.16.0.0/12 -p tcp -m tcp --dport 81 -j ACCEPT'],
+    undefined,
+  ],
+  [
+    'to another address',
+    undefined,
+    [`-A PREROUTING -s 172.16.0.0/12 -d 10.0.0.1/32 ${DPORT} -j ACCEPT`],
+    undefined,
+  ],
+  [
+    'the neighbour, who was answered',
+    undefined,
+    [`-A PREROUTING -s 172.16.0.0/12 ${DPORT} -j ACCEPT`],
+    undefined,
+    { probes: {} },
+  ],
+];
+
 testFindings('mapping-shadowed', [
   [
     'by a rule of nobody',
@@ -612,12 +705,41 @@ testFindings('mapping-shadowed', [
     'by a rule that returns from portmap’s own chain',
     worldOf({ before: ['-A CNI-HOSTPORT-DNAT -i eth0 -j RETURN'], ...inNamespace }),
     [
-      'broken worker shop/echo TCP 80: a rule in nat CNI-HOSTPORT-DNAT of worker lets TCP 80 pass untranslated before the mapping of shop/echo',
+      'risk worker shop/echo TCP 80: a rule in nat CNI-HOSTPORT-DNAT of worker lets packets to TCP 80 by eth0 pass untranslated: the mapping of shop/echo does not serve them',
+      EXEMPT_REMEDY,
       'rule | iptables-nft nat CNI-HOSTPORT-DNAT | -A CNI-HOSTPORT-DNAT -i eth0 -j RETURN',
       'rule | iptables-nft nat CNI-DN-548df12b6bfbdd0f68f88 | -A CNI-DN-548df12b6bfbdd0f68f88 -p tcp -m tcp --dport 80 -j DNAT --to-destination 192.168.1.2:8080',
+      exemptBy('CNI-HOSTPORT-DNAT'),
+    ],
+  ],
+  [
+    'by a rule that returns all from portmap’s own chain',
+    worldOf({ before: ['-A CNI-HOSTPORT-DNAT -m addrtype --dst-type LOCAL -j RETURN'] }),
+    [
+      'broken worker echo TCP 80: a rule in nat CNI-HOSTPORT-DNAT of worker lets TCP 80 pass untranslated before the mapping of echo',
+      'rule | iptables-nft nat CNI-HOSTPORT-DNAT | -A CNI-HOSTPORT-DNAT -m addrtype --dst-type LOCAL -j RETURN',
+      OWN_RULE,
       'by hand: the rule is in nat CNI-HOSTPORT-DNAT of iptables-nft: whoever wrote it must leave the port out, or delete it',
     ],
   ],
+  ...EXEMPTIONS.map(
+    ([name, chain, rules, clients, otherwise]) =>
+      [
+        `by a rule that lets some clients pass: ${name}`,
+        worldOf({ before: rules, ...otherwise }),
+        clients === undefined
+          ? []
+          : [
+              `risk worker echo TCP 80: a rule in nat ${chain} of worker lets packets to TCP 80 ${clients} pass untranslated: the mapping of echo does not serve them`,
+              EXEMPT_REMEDY,
+              ...rules
+                .filter((rule) => / -j (ACCEPT|RETURN)$/.test(rule))
+                .map((rule) => `rule | iptables-nft nat ${chain} | ${rule}`),
+              OWN_RULE,
+              exemptBy(chain!),
+            ],
+      ] as const,
+  ),
   [
     'by the mapping of another network',
     worldOf({ before: mappingOf(GONE, 'nerdctl') }),
