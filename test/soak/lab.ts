@@ -10,6 +10,7 @@ import { readProcFile } from '../../src/sys/processes.ts';
 import { eventually } from '../e2e/eventually.ts';
 import { EXAMPLE, Lab, leftovers, PROGRAM } from '../e2e/lab.ts';
 import { type Holdings, holdings, pidIn, pidsIn } from '../e2e/node-view.ts';
+import { growthOf, type Sample } from './growth.ts';
 import type { Random, Tally } from './tally.ts';
 
 const CLUSTER = 'soak';
@@ -110,35 +111,23 @@ class SoakLab {
   /** Pods come and go, and nothing else: memory and descriptors stay what they are. */
   async stayFlat(until: number): Promise<void> {
     const began = Date.now();
-    const samples = WATCHED.map(() => [] as { memory: number; descriptors: number }[]);
+    const samples = WATCHED.map((): Sample[] => []);
     while (Date.now() < until && !this.isLost) {
       await this.#create();
       await this.#delete();
       await this.#settle('while nothing is killed');
       for (const [i, [, node, comm]] of WATCHED.entries()) {
         const pid = comm === 'hostport' ? this.#agentOn(node) : pidIn(this.#lab, node, comm);
-        samples[i]!.push({ memory: pssBytes(pid), descriptors: readdirSync(`/proc/${pid}/fd`).length });
+        samples[i]!.push({
+          at: performance.now(),
+          memory: pssBytes(pid),
+          descriptors: readdirSync(`/proc/${pid}/fd`).length,
+        });
       }
     }
-    // The first half fills what is filled once.
-    for (const [i, [process]] of WATCHED.entries()) {
-      const all = samples[i]!.slice(Math.floor(samples[i]!.length / 2));
-      if (all.length < 6) continue;
-      const third = Math.floor(all.length / 3);
-      const median = (part: typeof all, of: keyof (typeof all)[number]) =>
-        part.map((sample) => sample[of]).sort((a, b) => a - b)[part.length >> 1]!;
-      const both = (of: 'memory' | 'descriptors'): [number, number] => [
-        median(all.slice(0, third), of),
-        median(all.slice(-third), of),
-      ];
-      const seconds = Math.round((Date.now() - began) / 1000);
-      this.#tally.soak.growth.push({
-        process,
-        seconds,
-        memory: both('memory'),
-        descriptors: both('descriptors'),
-      });
-    }
+    const seconds = Math.round((Date.now() - began) / 1000);
+    for (const [i, [process]] of WATCHED.entries())
+      this.#tally.soak.growth.push(growthOf(process, seconds, samples[i]!));
   }
 
   async step(): Promise<void> {

@@ -1,21 +1,5 @@
-import type { Growth, Soak } from './tally.ts';
-
-/** How much more than at the beginning a process may have at the end, and after how many seconds it counts. */
-const MOST_GROWTH = 1.1;
-const COUNTS_AFTER = 300;
-
-/** What of a process has grown by more than it may. */
-export function growthLimit({ process, seconds, memory, descriptors }: Growth): string[] {
-  if (seconds < COUNTS_AFTER) return [];
-  return [
-    ...(memory[1] > MOST_GROWTH * memory[0]
-      ? [`${process}: memory grew from ${megabytes(memory[0])} to ${megabytes(memory[1])}`]
-      : []),
-    ...(descriptors[1] > MOST_GROWTH * descriptors[0]
-      ? [`${process}: descriptors grew from ${descriptors.join(' to ')}`]
-      : []),
-  ];
-}
+import { type Growth, growthText, unmeasured } from './growth.ts';
+import type { Soak } from './tally.ts';
 
 /** The counts as a part of docs/quality.md. */
 export function soakSection({ seed, seconds, runs, operations, faults, violations, growth }: Soak): string {
@@ -36,13 +20,11 @@ export function soakSection({ seed, seconds, runs, operations, faults, violation
     `| operations | ${sum(operations).toLocaleString('en')}: ${list(operations)} |`,
     `| faults | ${sum(faults).toLocaleString('en')}: ${list(faults)} |`,
     `| violations | ${violations.length} |`,
-    ...[...longest.values()].map(
-      ({ process, seconds: over, memory, descriptors }) =>
-        `| ${process}, over ${over} seconds of pods that come and go | ${memory.map(megabytes).join(' then ')}; ${descriptors.join(' then ')} descriptors |`,
-    ),
+    ...[...longest.values()].map((growth) => {
+      const why = unmeasured(growth);
+      const result = [...(why === undefined ? [] : [`not measured: ${why}`]), growthText(growth)];
+      const head = `${growth.process}, over ${growth.seconds} seconds of pods that come and go`;
+      return `| ${head} | ${result.filter((text) => text !== '').join('; ')} |`;
+    }),
   ].join('\n');
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
 }

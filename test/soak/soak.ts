@@ -5,9 +5,10 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { growthLimit } from './growth.ts';
 import { soakLab } from './lab.ts';
 import { soakPlugin } from './plugin.ts';
-import { growthLimit, soakSection } from './report.ts';
+import { soakSection } from './report.ts';
 import { Random, Tally } from './tally.ts';
 
 const ROOT = join(import.meta.dir, '../..');

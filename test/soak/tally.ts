@@ -1,15 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-
-/** How a process grew while nothing happened to it but its work. */
-export interface Growth {
-  process: string;
-  /** Seconds between the two. */
-  seconds: number;
-  /** Bytes (proportional set size) and open descriptors, after the start and at the end: medians. */
-  memory: [before: number, after: number];
-  descriptors: [before: number, after: number];
-}
+import type { Growth } from './growth.ts';
 
 /** What all runs of a soak have had. */
 export interface Soak {
