@@ -31,6 +31,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "heap.h"
 #include "netlink.h"
 #include "quickjs.h"
@@ -549,7 +550,10 @@ static const char *read_messages(JSContext *ctx, const uint8_t *bytes, size_t si
     }
 }
 
-/* messages(bytes, size, payloads, mark, ports, chain): appends what is wanted of the netlink messages in the first `size` bytes, and says how it goes on. */
+/*
+ * messages(bytes, size, payloads, mark, ports, chain): appends what is wanted of the netlink messages in the first `size` bytes. Returns whether the answer
+ * has more of them, is complete or is broken.
+ */
 static JSValue port_messages(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
 {
     int64_t length;
@@ -663,49 +667,14 @@ static int above_stdio(int fd)
 /* A program that runs. */
 struct running {
     bool is_used;
-    pid_t child;
+    pid_t number;
     /* The write end of its standard input, if that is a pipe; its output, its errors, and why it could not be executed. -1 when closed. */
     int feed, printed[2], report;
-    /* For the child until exec, which may be when this process is elsewhere: what it is to become, with which descriptors, on which stack. */
-    const char *file;
-    char **argv, **env;
-    int in, out, err, inherit, told;
-    _Alignas(16) uint8_t stack[16384];
+    struct child child;
 };
 
 /* One for each address family, and one that looks at something meanwhile. */
 static struct running programs[3];
-
-/* The child, until exec: it may have this process's memory, so only what is safe there, and nothing is changed. */
-static int become(void *argument)
-{
-    const struct running *it = argument;
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGPIPE, SIG_DFL);
-    if (dup2(it->in, 0) >= 0 && dup2(it->out, 1) >= 0 && dup2(it->err, 2) >= 0 && (it->inherit < 0 || dup2(it->inherit, 3) >= 0)) {
-        execve(it->file, it->argv, it->env);
-    }
-    int cause = errno;
-    ssize_t ignored = write(it->told, &cause, sizeof(cause));
-    (void)ignored;
-    _exit(127);
-}
-
-/*
- * A child that becomes another program, -1 with errno. It has this process's memory until then, as copying the tables of it and what is written to meanwhile
- * would take longer than all that it does. This process goes on, as a program in a file system that hangs must not hold it. Where a child cannot have it
- * (under an emulator) it has a copy.
- */
-static pid_t start_child(struct running *it)
-{
-    pid_t child = clone(become, it->stack + sizeof(it->stack), CLONE_VM | SIGCHLD, it);
-    if (child >= 0 || errno != EINVAL) return child;
-    child = fork();
-    if (child == 0) become(it);
-    return child;
-}
 
 /* poll(2) until a moment of now_ms(): how many are ready, 0 when it has come, -1 with errno. */
 static int poll_until(struct pollfd *look, nfds_t count, double deadline)
@@ -794,11 +763,13 @@ static void close_one(int *fd)
 /* Closes what is left of a program and frees what it was started with. */
 static void release(JSContext *ctx, struct running *it)
 {
-    int *const all[] = {&it->feed, &it->printed[0], &it->printed[1], &it->report, &it->in, &it->out, &it->err, &it->inherit, &it->told};
+    struct child *child = &it->child;
+    int *const all[] = {&it->feed,  &it->printed[0], &it->printed[1],  &it->report, &child->in,
+                        &child->out, &child->err,     &child->inherit, &child->told};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) close_one(all[i]);
-    free_list(ctx, it->argv);
-    free_list(ctx, it->env);
-    if (it->file != NULL) JS_FreeCString(ctx, it->file);
+    free_list(ctx, child->argv);
+    free_list(ctx, child->env);
+    if (child->file != NULL) JS_FreeCString(ctx, child->file);
     it->is_used = false;
 }
 
@@ -829,43 +800,45 @@ static struct running *start(JSContext *ctx, JSValueConst *argv, bool is_fed)
         return NULL;
     }
     it->is_used = true;
-    it->feed = it->printed[0] = it->printed[1] = it->report = it->in = it->out = it->err = it->inherit = it->told = -1;
-    it->argv = it->env = NULL;
-    it->file = text_of(ctx, argv[0]);
-    it->argv = it->file == NULL ? NULL : list_of(ctx, argv[1]);
-    it->env = it->argv == NULL ? NULL : list_of(ctx, argv[2]);
-    if (it->env == NULL) goto failure;
+    struct child *child = &it->child;
+    it->feed = it->printed[0] = it->printed[1] = it->report = -1;
+    child->in = child->out = child->err = child->inherit = child->told = -1;
+    child->argv = child->env = NULL;
+    child->file = text_of(ctx, argv[0]);
+    child->argv = child->file == NULL ? NULL : list_of(ctx, argv[1]);
+    child->env = child->argv == NULL ? NULL : list_of(ctx, argv[2]);
+    if (child->env == NULL) goto failure;
     if (!JS_IsUndefined(argv[3]) && (text = JS_ToCStringLen(ctx, &size, argv[3])) == NULL) goto failure;
 
     if (is_fed) {
         failed_call = "pipe";
-        if (!open_pipe(&it->in, &it->feed) || fcntl(it->feed, F_SETFL, O_NONBLOCK) != 0) goto system_error;
+        if (!open_pipe(&child->in, &it->feed) || fcntl(it->feed, F_SETFL, O_NONBLOCK) != 0) goto system_error;
         /* The pipe is empty: what does not fit into it at once is no beginning. */
         if (size > PIPE_BUF || write(it->feed, text, size) != (ssize_t)size) {
             JS_ThrowRangeError(ctx, "%zu bytes to begin with", size);
             goto failure;
         }
     } else if (text == NULL) {
-        it->in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        child->in = open("/dev/null", O_RDONLY | O_CLOEXEC);
     } else {
         failed_call = "memfd_create";
-        it->in = file_with((const uint8_t *)text, size);
+        child->in = file_with((const uint8_t *)text, size);
     }
-    if (it->in < 0 || (it->in = above_stdio(it->in)) < 0) goto system_error;
+    if (child->in < 0 || (child->in = above_stdio(child->in)) < 0) goto system_error;
     failed_call = "pipe";
-    if (!open_pipe(&it->printed[0], &it->out) || !open_pipe(&it->printed[1], &it->err) || !open_pipe(&it->report, &it->told))
+    if (!open_pipe(&it->printed[0], &child->out) || !open_pipe(&it->printed[1], &child->err) || !open_pipe(&it->report, &child->told))
         goto system_error;
     failed_call = "fcntl";
-    if (inherit >= 0 && (it->inherit = fcntl(inherit, F_DUPFD_CLOEXEC, 10)) < 0) goto system_error;
+    if (inherit >= 0 && (child->inherit = fcntl(inherit, F_DUPFD_CLOEXEC, 10)) < 0) goto system_error;
     failed_call = "fork";
-    it->child = start_child(it);
-    if (it->child < 0) goto system_error;
+    it->number = start_child(child);
+    if (it->number < 0) goto system_error;
     /* Here; the child has its own, and reads their numbers. */
-    close(it->in);
-    close(it->out);
-    close(it->err);
-    close(it->told);
-    if (it->inherit >= 0) close(it->inherit);
+    close(child->in);
+    close(child->out);
+    close(child->err);
+    close(child->told);
+    if (child->inherit >= 0) close(child->inherit);
     if (text != NULL) JS_FreeCString(ctx, text);
     return it;
 
@@ -903,8 +876,9 @@ static bool has_ended(pid_t child, int *status, double deadline, int *broken)
 }
 
 /*
- * Waits until a program has ended, `timeout_ms` from now at most, and returns { code, signal, stdout, stderr, stopped }. `rest` is what a program that is fed has not read yet. `stopped` is
- * 'deadline' or 'printed' when the program was killed for that. Its output ends when the last process that holds it ends, or at the deadline.
+ * Waits until a program has ended, `timeout_ms` from now at most, and returns { code, signal, stdout, stderr, stopped }. `rest` is what a program that is
+ * fed has not read yet. `stopped` is 'deadline' or 'printed' when the program was killed for that. Its output ends when the last process that holds it ends,
+ * or at the deadline.
  */
 static JSValue end(JSContext *ctx, struct running *it, const char *rest, size_t rest_size, double timeout_ms, int64_t max_bytes)
 {
@@ -920,7 +894,8 @@ static JSValue end(JSContext *ctx, struct running *it, const char *rest, size_t 
     ssize_t said = ready > 0 ? read(it->report, &cause, sizeof(cause)) : 0;
     if (ready < 0 || said < 0) broken = errno;
     else if (ready == 0) stopped = "deadline";
-    it->in = it->out = it->err = it->inherit = it->told = -1;
+    struct child *child = &it->child;
+    child->in = child->out = child->err = child->inherit = child->told = -1;
 
     uint8_t chunk[65536];
     while (left > 0 && stopped == NULL && broken == 0 && said == 0) {
@@ -958,20 +933,20 @@ static JSValue end(JSContext *ctx, struct running *it, const char *rest, size_t 
     }
     /* It has closed its output, or is to be stopped: what was killed and cannot end yet (in a file system that hangs) is left to itself. */
     bool is_killed = stopped != NULL || broken != 0 || out_of_memory;
-    if (!is_killed && !has_ended(it->child, &status, deadline, &broken)) {
+    if (!is_killed && !has_ended(it->number, &status, deadline, &broken)) {
         stopped = "deadline";
         is_killed = true;
     }
     if (is_killed) {
-        kill(it->child, SIGKILL);
-        has_ended(it->child, &status, now_ms() + 1000, &broken);
+        kill(it->number, SIGKILL);
+        has_ended(it->number, &status, now_ms() + 1000, &broken);
     }
     if (broken != 0) {
         failed(ctx, broken, "wait for a program", NULL);
         goto done;
     }
     if (said > 0) {
-        failed(ctx, cause, "execve", it->file);
+        failed(ctx, cause, "execve", child->file);
         goto done;
     }
     if (out_of_memory) {
@@ -1084,7 +1059,7 @@ static int give_up(JSContext *ctx, const char *what)
 {
     JSValue error = JS_GetException(ctx);
     const char *text = JS_ToCString(ctx, error);
-    fprintf(stderr, "%s: %.500s\n", what, text == NULL ? "no memory" : text);
+    fprintf(stderr, "%s: %.500s; report this error\n", what, text == NULL ? "no memory" : text);
     return 1;
 }
 
@@ -1220,7 +1195,7 @@ int main(void)
     add_process(ctx, heap_root()->port);
     int status;
     while ((status = JS_ExecutePendingJob(runtime, &of)) > 0) continue;
-    if (status < 0) return give_up(of, "cannot go on");
+    if (status < 0) return give_up(of, "cannot run the plugin");
     /* The plugin ends the process itself; that nothing is left to do means that it waits for what never comes. */
     fputs("ended without an answer\n", stderr);
     return 1;

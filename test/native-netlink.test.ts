@@ -3,16 +3,12 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ensureZig } from '../scripts/native/zig.ts';
-import { cacheRoot } from '../src/lab/engine/kubernetes/release-cache.ts';
 import { portJump } from '../src/netfilter/nft/kernel-rules.ts';
 import { seeded } from '../src/netfilter/trace/testing/random-rules.ts';
-import { output, realExec } from '../src/sys/exec.ts';
 import { attribute, netlinkMessage } from '../src/sys/netlink.ts';
 import { messageReader } from '../src/sys/netlink-messages.ts';
+import { COMPILE_MS, compileNative } from './compile-native.ts';
 
-const root = join(import.meta.dir, '..');
-const COMPILE_MS = 120_000;
 /** As native-netlink.c has them. */
 const wanted = { ports: [80, 65_535], chain: 'WANTED' };
 const RANDOM = 20_000;
@@ -20,26 +16,7 @@ const RANDOM = 20_000;
 let work: string;
 beforeAll(async () => {
   work = await mkdtemp(join(tmpdir(), 'hostport-netlink-'));
-  const zig = await ensureZig(root, cacheRoot(), realExec);
-  const cache = join(cacheRoot(), 'zig/cache');
-  const flags = [
-    '-O1',
-    '-g',
-    '-Wall',
-    '-Wextra',
-    '-Werror',
-    '-fsanitize=undefined',
-    '-fsanitize-trap=undefined',
-  ];
-  const sources = [join(root, 'test/native-netlink.c'), join(root, 'native/netlink.c')];
-  await output(
-    realExec,
-    [zig, 'cc', ...flags, '-I', join(root, 'native'), ...sources, '-o', join(work, 'judge')],
-    {
-      env: { ...process.env, ZIG_GLOBAL_CACHE_DIR: cache, ZIG_LOCAL_CACHE_DIR: cache },
-      timeoutMs: COMPILE_MS,
-    },
-  );
+  await compileNative(['test/native-netlink.c', 'native/netlink.c'], join(work, 'judge'));
 }, COMPILE_MS);
 afterAll(() => rm(work, { recursive: true }));
 

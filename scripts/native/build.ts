@@ -75,7 +75,9 @@ export async function buildNative(
         await mkdir(own);
         await writeFile(join(own, 'plugin.js'), await bundle(root, entry));
         await output(realExec, [compiler, 'plugin.js', 'plugin.bc'], { cwd: own });
-        const inputs = ['port.c', 'heap.c', 'netlink.c', 'sha2.c'].map((file) => join(sources, file));
+        const inputs = ['port.c', 'child.c', 'heap.c', 'netlink.c', 'sha2.c'].map((file) =>
+          join(sources, file),
+        );
         for (const architecture of architectures) {
           const flags = ['-static', '-s', '-Wl,--gc-sections', ...OWN_FLAGS, ...include];
           const link = async (image: string, to: string) => {
