@@ -245,7 +245,7 @@ describe.skipIf(noBrowser !== undefined)('the live page in a browser', () => {
     await page.close();
   });
 
-  test(`the line of the last hour goes on to the last look, though that saw nothing new${why}`, async () => {
+  test(`the line of the last hour continues to the last look, though that saw nothing new${why}`, async () => {
     const server = serve();
     server.show(HEALTHY);
     server.show(BROKEN);
@@ -471,7 +471,7 @@ describe.skipIf(noBrowser !== undefined)('the live page in a browser', () => {
     ['of the same site, whose requests carry the cookie', '127.0.0.1', 'same-site'],
     ['of another site', 'localhost', 'cross-site'],
   ])(
-    `a page of another origin, %s, reads nothing, sends nothing and frames nothing${why}`,
+    `a page of another origin reads nothing, sends nothing and frames nothing: %s${why}`,
     async (_, host, site) => {
       const server = serve();
       server.show(HEALTHY);
