@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ProbeSocket } from '../node/probe/socket.ts';
@@ -82,6 +82,7 @@ describe.skipIf(missing !== undefined)(`a glance at a node${missing ? ` (${missi
   };
 
   beforeAll(async () => {
+    mkdirSync(join(scratch, 'net'));
     await output(realExec, ['ip', 'netns', 'add', NAMESPACE]);
     keeper = Bun.spawn(
       ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', 'echo ready; exec cat'],
@@ -129,6 +130,8 @@ describe.skipIf(missing !== undefined)(`a glance at a node${missing ? ` (${missi
     ['that nothing on it can be run', ['mount', '-o', 'remount,noexec', scratch]],
     ['that it is mounted no more', ['umount', scratch]],
     ['what is mounted above a directory', ['mount', '--bind', tmpdir(), tmpdir()]],
+    ['a file of a drop-in directory', ['touch', join(scratch, 'net/10-a.conf')]],
+    ['that it was written', ['sh', '-c', `echo {} >> ${join(scratch, 'net/10-a.conf')}`]],
     ['a file behind a link', ['ln', '-s', '/etc/hostname', join(scratch, 'a')]],
     ['that it leads elsewhere', ['ln', '-sf', '/etc/hosts', join(scratch, 'a')]],
     ['a setting', ['sysctl', '-q', '-w', 'net.ipv4.conf.veth1.rp_filter=1']],

@@ -10,14 +10,16 @@ import { readMounts } from '../sys/mounts.ts';
 
 /** Settings that are counts, which change all the time and decide nothing. */
 const COUNTS: ReadonlySet<string> = new Set(['net.netfilter.nf_conntrack_count']);
+/** Of more files, a directory is not one of drop-ins. */
+const MAX_DROP_INS = 200;
 /** From here on, ports are those of clients (net.ipv4.ip_local_port_range), which come and go. */
 const CLIENT_PORTS = 32_768;
 
 /**
  * A digest of what of a node decides about hostPorts and notifies nobody of its changes, the same as long as all of it is: settings, links, addresses,
- * routes, policy rules, listening sockets, which directories are at the paths `directories`, what is mounted at, above and below them, and what links in
- * them lead to. It takes a few milliseconds, where a report takes a hundred. Undefined where it would not be enough: the kernel does not list all of it,
- * or has rules of iptables-legacy, which notify nobody either.
+ * routes, policy rules, listening sockets, which directories are at the paths `directories`, what is mounted at, above and below them, what links in them
+ * lead to, and what is in directories in them. It takes a few milliseconds, where a report takes a hundred. Undefined where it would not be enough: the
+ * kernel does not list all of it, or has rules of iptables-legacy, which notify nobody either.
  */
 export function takeGlance(directories: readonly string[], proc = '/proc'): string | undefined {
   if (hasLegacyRules(proc)) return undefined;
@@ -38,7 +40,7 @@ function hasLegacyRules(proc: string): boolean {
 }
 
 /**
- * Of each directory, which one it is, what is mounted there, and what links in it lead to. What is mounted over a directory notifies nobody who watches
+ * Of each directory, which one it is, what is mounted there, and what of its content nobody notifies. What is mounted over a directory notifies nobody who watches
  * the one below; other changes of a directory are notified.
  */
 function places(directories: readonly string[]): unknown[] {
@@ -50,21 +52,31 @@ function places(directories: readonly string[]): unknown[] {
       ([, { point }]) => point === real || isBelow(point, real) || isBelow(real, point),
     );
     const { dev, ino, mode } = statSync(real, { throwIfNoEntry: false }) ?? {};
-    return [real, dev, ino, mode, on, targets(real)];
+    return [real, dev, ino, mode, on, inside(real).sort()];
   });
 }
 
-function targets(directory: string): string[] {
+/** What the links in a directory lead to, and what is in the directories in it: those of a network's drop-ins are not watched. */
+function inside(directory: string): string[] {
   const entries = unlessMissing(() => readdirSync(directory, { withFileTypes: true }), ['ENOTDIR']) ?? [];
-  return entries
-    .filter((entry) => entry.isSymbolicLink())
-    .map(({ name }) => {
-      const found = statSync(join(directory, name), { throwIfNoEntry: false, bigint: true });
-      return [name, found?.dev, found?.ino, found?.size, found?.mode, found?.mtimeNs, found?.ctimeNs].join(
-        ' ',
-      );
-    })
-    .sort();
+  return entries.flatMap((entry) => {
+    const path = join(directory, entry.name);
+    if (entry.isSymbolicLink()) return [stateOf(path)];
+    if (!entry.isDirectory()) return [];
+    const names = unlessMissing(() => readdirSync(path)) ?? [];
+    return [
+      stateOf(path),
+      ...names
+        .sort()
+        .slice(0, MAX_DROP_INS)
+        .map((name) => stateOf(join(path, name))),
+    ];
+  });
+}
+
+function stateOf(path: string): string {
+  const found = unlessMissing(() => statSync(path, { bigint: true }), ['ENOTDIR', 'ELOOP']);
+  return [path, found?.dev, found?.ino, found?.size, found?.mode, found?.mtimeNs, found?.ctimeNs].join(' ');
 }
 
 function listeners(proc: string): string[] {
