@@ -4,6 +4,7 @@ import { attachmentChain } from '../../src/portmap/layout.ts';
 import { Topology } from '../../src/portmap/testing/topology.ts';
 import { isErrno } from '../../src/sys/errno.ts';
 import { type ExecResult, output, realExec } from '../../src/sys/exec.ts';
+import { answerProblem, type Verb } from './answer.ts';
 import type { Random, Tally } from './tally.ts';
 
 /** Calls at once. */
@@ -26,7 +27,7 @@ type Known = 'mapped' | 'unmapped' | 'unknown';
 
 interface Call {
   pod: number;
-  verb: 'ADD' | 'DEL' | 'CHECK' | 'GC';
+  verb: Verb;
   /** Milliseconds after which it is killed. */
   killed?: number;
 }
@@ -122,7 +123,8 @@ class PluginNode {
     if (left.length > 0) this.#tally.violation(`${this.#backend}: records left: ${left.join(', ')}`);
   }
 
-  #note({ pod, verb, killed }: Call, { code, stdout }: ExecResult, isUnwritable: boolean): void {
+  #note({ pod, verb, killed }: Call, result: ExecResult, isUnwritable: boolean): void {
+    const { code } = result;
     this.#tally.operation(`portmap ${verb}`);
     // How the shells around it say what the signal was.
     if (killed !== undefined && (code === 9 || code === 128 + 9)) {
@@ -130,18 +132,13 @@ class PluginNode {
       if (verb === 'ADD' || verb === 'DEL') this.#known[pod] = 'unknown';
       return;
     }
-    if (verb === 'GC') return;
-    if (code === 0) {
-      if (verb !== 'CHECK') this.#known[pod] = verb === 'ADD' ? 'mapped' : 'unmapped';
-      return;
-    }
-    if (verb !== 'CHECK') this.#known[pod] = 'unknown';
-    // Without a place for its state an ADD is refused; a lock that is held too long is another reason to try again.
-    const isRefusal = isUnwritable || /"code": ?11\b/.test(stdout);
-    if (!isRefusal)
+    const problem = answerProblem(verb, result, isUnwritable);
+    if (problem !== undefined)
       this.#tally.violation(
-        `${this.#backend}: ${verb} of pod ${pod}${killed ? ', to be killed,' : ''}: status ${code}: ${stdout}`,
+        `${this.#backend}: ${verb} of pod ${pod}${killed ? ', to be killed,' : ''}${isUnwritable ? ' with a state that cannot be written' : ''}: ${problem}`,
       );
+    if (verb === 'ADD' || verb === 'DEL')
+      this.#known[pod] = code !== 0 ? 'unknown' : verb === 'ADD' ? 'mapped' : 'unmapped';
   }
 
   async #check(when: string): Promise<void> {
