@@ -12,7 +12,7 @@ import { waitFor } from '../src/sys/wait.ts';
 import type { TrafficShown } from '../src/ui/protocol.ts';
 import { isWiderThanScreen, violations } from './page/accessibility.ts';
 import { noBrowser, TestBrowser } from './page/browser.ts';
-import { HOSTILE, hostileCluster, pageCluster } from './page/clusters.ts';
+import { HOSTILE, hostileCluster, pageCluster, recordedCluster } from './page/clusters.ts';
 import { LiveServer } from './page/live.ts';
 
 const ROOT = join(import.meta.dir, '..');
@@ -581,15 +581,29 @@ describe.skipIf(noBrowser !== undefined)('the live page in a browser', () => {
 
   if (UPDATE) {
     test('picture of a lab', async () => {
+      const server = serve();
+      for (const bundle of ['all-fixed', 'begin'] as const) server.show(await recordedCluster(bundle));
+      const strips = ['a'.repeat(60), 'r'.repeat(60), 'r'.repeat(60)];
+      const ofHowTo = traffic(strips).map((one, i) => {
+        const node = `kind-worker${i === 0 ? '' : i + 1}`;
+        return { ...one, node, pod: `echo-${node}` };
+      });
+      server.topics.publish('traffic', ofHowTo);
+      server.topics.publish('lab', { injected: [] });
       const viewport = { width: 1280, height: 1250 };
-      const { page } = await open(busyLab(), { colorScheme: 'light', viewport });
-      await untilSaid(page, 'plugin-missing', '.difference');
+      const { page } = await open(server, { colorScheme: 'light', viewport });
+      await untilSaid(page, 'portmap-not-chained', '.difference');
+      await page.locator('#traffic').evaluate((section) => section.scrollIntoView());
       await page.screenshot({ path: join(FIGURES, 'ui-lab.png') });
       await page.close();
     });
 
     test('picture of the way of a packet', async () => {
       const server = busyLab();
+      // The port that the packet of the recorded trace was for.
+      const port = { hostPort: 8080, containerPort: 80, protocol: 'TCP' as const };
+      const paths = BROKEN.diagnosis.paths.map((path) => ({ ...path, port }));
+      server.show({ ...BROKEN, diagnosis: { ...BROKEN.diagnosis, paths } });
       server.answer = () => {
         const trace = traceOf('filter-drop');
         return { status: 200, ok: true, text: trace.message, trace };

@@ -4,13 +4,10 @@
  */
 import { afterAll, describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
-import { bundleWorld } from '../src/collect/bundle.ts';
 import { pageHtml } from '../src/page/html.ts';
-import { diagnose } from '../src/path/diagnose/diagnose.ts';
-import { packetWays } from '../src/path/view/packet-way.ts';
 import { isWiderThanScreen, violations } from './page/accessibility.ts';
 import { noBrowser, TestBrowser } from './page/browser.ts';
-import { HOSTILE, hostileCluster, type PageCluster, pageCluster } from './page/clusters.ts';
+import { HOSTILE, hostileCluster, type PageCluster, pageCluster, recordedCluster } from './page/clusters.ts';
 
 const ROOT = join(import.meta.dir, '..');
 const FIGURES = join(ROOT, 'docs/figures');
@@ -31,12 +28,7 @@ const html = ({ diagnosis, ways }: PageCluster, title = 'Cluster "prod"') =>
   pageHtml({ diagnosis, ways, title, version: '1.2.3' });
 
 async function howTo(): Promise<string> {
-  const diagnosed = diagnose(await bundleWorld(join(ROOT, 'test/fixtures/bundles/begin')));
-  const { diagnosis, scene } = diagnosed;
-  return html(
-    { diagnosis, ways: packetWays(scene, diagnosis.paths, new Set(diagnosis.paths)) },
-    'Cluster "kind"',
-  );
+  return html(await recordedCluster('begin'), 'Cluster "kind"');
 }
 
 describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {

@@ -1,11 +1,21 @@
+import { join } from 'node:path';
+import { bundleWorld } from '../../src/collect/bundle.ts';
+import { diagnose } from '../../src/path/diagnose/diagnose.ts';
 import type { Diagnosis, Finding, PathVerdict, StageVerdict } from '../../src/path/model/finding.ts';
 import { type Stage, stages } from '../../src/path/model/stages.ts';
-import type { PacketWay } from '../../src/path/view/packet-way.ts';
+import { type PacketWay, packetWays } from '../../src/path/view/packet-way.ts';
 
 /** A made-up diagnosis with the names along its mappings. */
 export interface PageCluster {
   diagnosis: Diagnosis;
   ways: Map<PathVerdict, PacketWay>;
+}
+
+/** The how-to's cluster as it was recorded, by the name of its bundle. */
+export async function recordedCluster(bundle: 'begin' | 'all-fixed'): Promise<PageCluster> {
+  const path = join(import.meta.dir, '../fixtures/bundles', bundle);
+  const { diagnosis, scene } = diagnose(await bundleWorld(path));
+  return { diagnosis, ways: packetWays(scene, diagnosis.paths, new Set(diagnosis.paths)) };
 }
 
 /** How the nodes of a made-up cluster are. */
