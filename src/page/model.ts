@@ -1,4 +1,4 @@
-import { type Cause, causesOf, withoutName } from '../path/diagnose/causes.ts';
+import { type Cause, causesOf, withoutNode } from '../path/diagnose/causes.ts';
 import type { Diagnosis, Finding, PathVerdict, Unknown } from '../path/model/finding.ts';
 import { formatPort } from '../path/model/host-ports.ts';
 import { compareStages, stages } from '../path/model/stages.ts';
@@ -235,18 +235,15 @@ function causeData(
   };
 }
 
-/** What replaces the name of a node in a reason that is the same for several. */
-const ITS_NODE = 'its node';
-
 function unknownData(unknowns: readonly Unknown[], texts: Interned<string>): UnknownData[] {
   const groups = Map.groupBy(unknowns, ({ kind, node, what, why }) =>
-    JSON.stringify([kind, node === undefined, what, withoutName(why, node ?? '', ITS_NODE)]),
+    JSON.stringify([kind, node === undefined, what, withoutNode(why, node)]),
   );
   return [...groups.values()].map((group) => {
     const [{ kind, what, why, node }] = group as [Unknown, ...Unknown[]];
     return {
       ...{ kind, what },
-      why: shortened(group.length === 1 ? why : withoutName(why, node ?? '', ITS_NODE)),
+      why: shortened(group.length === 1 ? why : withoutNode(why, node)),
       nodes: group.flatMap((entry) => (entry.node === undefined ? [] : [texts.placeOf(entry.node)])),
     };
   });
@@ -259,7 +256,7 @@ function unknownStageData(paths: readonly PathVerdict[]): UnknownStageData[] {
     for (const stage of stages) {
       const { verdict, reason } = verdicts[stage];
       if (verdict !== 'unknown' || reason === undefined) continue;
-      const why = shortened(node === undefined ? reason : withoutName(reason, node, ITS_NODE));
+      const why = shortened(withoutNode(reason, node));
       const key = `${stage}: ${why}`;
       const entry = found.get(key) ?? { stage, why, paths: 0 };
       entry.paths++;

@@ -1,4 +1,5 @@
 import { worstOf } from '../../path/diagnose/count-mappings.ts';
+import { findingKey } from '../../path/heal/plan.ts';
 import type { Diagnosis, Finding, PathVerdict } from '../../path/model/finding.ts';
 import { formatPort } from '../../path/model/host-ports.ts';
 import { podName } from '../../path/view/pod-name.ts';
@@ -28,9 +29,9 @@ function only(one: ReadonlyMap<string, Finding>, other: ReadonlyMap<string, Find
   return [...one].filter(([key]) => !other.has(key)).map(([, finding]) => finding);
 }
 
-/** What makes a finding the same: not the pod's UID, since a pod that was recreated may have it again. */
-function keyOf({ code, severity, subject: { node, pod, port, family } }: Finding): string {
-  return JSON.stringify([code, severity, node, pod && podName(pod), port, family]);
+/** A finding of another severity is another one here. */
+function keyOf(finding: Finding): string {
+  return `${finding.severity} ${findingKey(finding)}`;
 }
 
 function mappingOf({ node, pod, port, family }: PathVerdict): string {

@@ -1,4 +1,4 @@
-import { type Cause, causesOf, withoutName } from '../../path/diagnose/causes.ts';
+import { type Cause, causesOf, withoutNode } from '../../path/diagnose/causes.ts';
 import { countMappings } from '../../path/diagnose/count-mappings.ts';
 import type { Diagnosis, Evidence, Finding, HostPort, Subject, Unknown } from '../../path/model/finding.ts';
 import { formatPort } from '../../path/model/host-ports.ts';
@@ -58,12 +58,12 @@ export function renderDiagnosis(
 /** What could not be observed, once for all nodes of which it is so for the same reason. */
 function unknownLines(unknowns: readonly Unknown[], { width, isUnfolded }: Layout): string[] {
   const groups = Map.groupBy(unknowns, ({ node, what, why }) =>
-    node === undefined ? {} : JSON.stringify([what, withoutName(why, node, ITS_NODE)]),
+    node === undefined ? {} : JSON.stringify([what, withoutNode(why, node)]),
   );
   return [...groups.values()].flatMap((group) => {
     const [first] = group as [Unknown, ...Unknown[]];
     const whys = new Set(group.map(({ why }) => why));
-    const why = whys.size === 1 ? first.why : withoutName(first.why, first.node ?? '', ITS_NODE);
+    const why = whys.size === 1 ? first.why : withoutNode(first.why, first.node);
     const shown = isUnfolded || group.length === 1 ? group : [{ ...first, why, node: undefined }];
     return shown.map(({ node, what, why: reason }) => {
       const about = `${safeText(what)} not known: ${shortened(reason)}`;
@@ -86,9 +86,6 @@ function nothing({ unknowns }: Diagnosis): string {
     : 'No pod that asks for a hostPort was seen.';
 }
 
-/** What replaces the name of a node in a reason that is the same for several. */
-const ITS_NODE = 'its node';
-
 /** Why cells are unknown, once for each stage and reason; that of several nodes without their names. */
 function unknownReasons({ paths }: Diagnosis, width: number): string[] {
   const groups = new Map<string, { reasons: Set<string>; pods: Set<string> }>();
@@ -96,7 +93,7 @@ function unknownReasons({ paths }: Diagnosis, width: number): string[] {
     for (const stage of stages) {
       const { verdict, reason } = verdicts[stage];
       if (verdict !== 'unknown' || reason === undefined) continue;
-      const key = `${stage}: ${node === undefined ? reason : withoutName(reason, node, ITS_NODE)}`;
+      const key = `${stage}: ${withoutNode(reason, node)}`;
       const group = groups.get(key) ?? { reasons: new Set(), pods: new Set() };
       groups.set(key, group);
       group.reasons.add(`${stage}: ${reason}`);

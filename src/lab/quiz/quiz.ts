@@ -1,3 +1,4 @@
+import { findingKey } from '../../path/heal/plan.ts';
 import type { Diagnosis, Finding, PathVerdict, Unknown } from '../../path/model/finding.ts';
 import { formatPort } from '../../path/model/host-ports.ts';
 import { stages } from '../../path/model/stages.ts';
@@ -236,12 +237,10 @@ function keyOfUnknown({ kind, node, what }: Unknown): string {
 
 /** The findings of a diagnosis, but for notes, that an earlier one does not have. */
 function newIn(diagnosis: Diagnosis, known: Diagnosis): Finding[] {
-  const earlier = new Set(known.findings.map(keyOf));
-  return diagnosis.findings.filter((finding) => finding.severity !== 'note' && !earlier.has(keyOf(finding)));
-}
-
-function keyOf({ code, subject: { node, pod, port, family } }: Finding): string {
-  return JSON.stringify([code, node, pod && podName(pod), port, family]);
+  const earlier = new Set(known.findings.map(findingKey));
+  return diagnosis.findings.filter(
+    (finding) => finding.severity !== 'note' && !earlier.has(findingKey(finding)),
+  );
 }
 
 function describe({ code, message }: Finding): string {

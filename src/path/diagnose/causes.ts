@@ -105,11 +105,16 @@ export function withoutSubject(text: string, { node, pod }: Subject): string {
   );
 }
 
+/** A reason as it is the same for several nodes: without the name of the node that it is about. */
+export function withoutNode(reason: string, node: string | undefined): string {
+  return node === undefined ? reason : withoutName(reason, node, 'its node');
+}
+
 /**
  * A text with a word in place of a name, wherever that stands whole: of `worker` and `worker-2` or `worker.example`, the one must not be found
  * in the other. Without a regular expression: a cluster has tens of thousands of names, and each would be one.
  */
-export function withoutName(text: string, name: string, word: string): string {
+function withoutName(text: string, name: string, word: string): string {
   let plain = '';
   let done = 0;
   if (name === '') return text;
