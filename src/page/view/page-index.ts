@@ -1,3 +1,4 @@
+import { worstVerdict } from '../../path/diagnose/count-mappings.ts';
 import { type Stage, stages } from '../../path/model/stages.ts';
 import type { CauseData, CellData, PageData, Text } from '../data.ts';
 
@@ -60,7 +61,7 @@ export class PageIndex {
 
   constructor(data: PageData) {
     this.data = data;
-    const stateOfCells = data.cells.map(worstOf);
+    const stateOfCells = data.cells.map(worstVerdict);
     this.#codes = data.cells.map((cells) => [...new Set(cells.flatMap(({ codes }) => codes))]);
     this.#states = Uint8Array.from(data.paths.cells, (cells) => states.indexOf(stateOfCells[cells]!));
     this.#counts = { broken: 0, unknown: 0, risk: 0, good: 0 };
@@ -235,9 +236,4 @@ function worse(a: State, b: State): State {
 /** Whether a stage is something to look at. What follows from another stage is not. */
 function isOff({ verdict }: CellData): boolean {
   return verdict === 'broken' || verdict === 'risk' || verdict === 'unknown';
-}
-
-function worstOf(cells: readonly CellData[]): State {
-  const has = (verdict: CellData['verdict']) => cells.some((cell) => cell.verdict === verdict);
-  return has('broken') ? 'broken' : has('unknown') ? 'unknown' : has('risk') ? 'risk' : 'good';
 }
