@@ -2,6 +2,8 @@ import { existsSync, realpathSync } from 'node:fs';
 import { ApiClient, type ApiClientOptions } from '../kube/client.ts';
 import { withCredentials } from '../kube/refused-credentials.ts';
 import type { Node } from '../kube/types.ts';
+import type { NodeReport } from '../path/model/node-report.ts';
+import type { Observed } from '../path/model/observed.ts';
 import type { World } from '../path/model/world.ts';
 import { formatAge } from '../util/duration.ts';
 import { InputError } from '../util/errors.ts';
@@ -53,13 +55,12 @@ type Reports = World['reports'];
 
 /**
  * The reports by node. A file that is named for a node is that node's; one of another name is of the node that its report names. A node that several
- * files are of is unknown: which of them is right, nobody can tell.
+ * files are of is unknown: which of them is right, nobody can tell. Of the files that are named for nodes none is read before it is asked for.
  */
 export function assigned(files: Reports, nodes: ReadonlySet<string>): Reports {
   const claims = new Map<string, string[]>();
-  for (const [file, report] of files) {
-    const named = 'value' in report ? report.value.node : file;
-    const node = nodes.has(file) || !nodes.has(named) ? file : named;
+  for (const file of files.keys()) {
+    const node = nodes.has(file) ? file : nodeIn(files.get(file)!, nodes, file);
     claims.set(node, [...(claims.get(node) ?? []), file]);
   }
   return new LazyMap(claims.keys(), (node) => {
@@ -69,6 +70,11 @@ export function assigned(files: Reports, nodes: ReadonlySet<string>): Reports {
     const names = of.map((each) => `${each}.json`).join(', ');
     return { unknown: `${of.length} reports are of ${node} (${names}): keep one` };
   });
+}
+
+/** The node that a report names; `otherwise` where it names none of the cluster. */
+function nodeIn(report: Observed<NodeReport>, nodes: ReadonlySet<string>, otherwise: string): string {
+  return 'value' in report && nodes.has(report.value.node) ? report.value.node : otherwise;
 }
 
 /** The reports; one that is older than it may be is unknown. Without a limit there is only that of every report, a day. */

@@ -3,6 +3,7 @@ import type { NodeReport } from '../path/model/node-report.ts';
 import type { Observed } from '../path/model/observed.ts';
 import { smallWorld } from '../path/testing/small-world.ts';
 import { trustedReports } from '../path/view/trusted-report.ts';
+import { LazyMap } from '../util/lazy-map.ts';
 import { assigned, withoutStale } from './cluster.ts';
 import { emptyReport } from './reader/cluster.fake.ts';
 import { parseReport } from './report.ts';
@@ -30,6 +31,19 @@ test.each([
   ['that cannot be read', { a: { unknown: 'truncated' } }, { a: 'truncated' }],
 ])('files with reports: %s', (_, files, expected) => {
   expect(outcome(assigned(new Map(Object.entries(files)), NODES))).toEqual(expected);
+});
+
+test('a file is read when its report is asked for, and before only if it is not named for a node', () => {
+  const all: Record<string, Observed<NodeReport>> = { a: of('a'), 'report-2': of('b') };
+  const read: string[] = [];
+  const files = new LazyMap(Object.keys(all), (file) => {
+    read.push(file);
+    return all[file]!;
+  });
+  const reports = withoutStale(assigned(files, NODES), 1000, Date.now());
+  expect(read).toEqual(['report-2']);
+  for (const node of ['a', 'b', 'a']) reports.get(node);
+  expect(read).toEqual(['report-2', 'a', 'report-2', 'a']);
 });
 
 test('a report that is older than it may be leaves its node unknown, and no other', () => {
