@@ -3,7 +3,6 @@ import {
   constants,
   createReadStream,
   fstatSync,
-  lstatSync,
   type ReadStream,
   readdirSync,
   readlinkSync,
@@ -81,8 +80,6 @@ export function readBelow(
 ): { bytes: Buffer; stat: Stats } {
   const real = resolve(path);
   if (!isBelow(root, real)) throw leadsOut(path, real);
-  // Opening a device can have an effect; a FIFO is opened without waiting, in case it has come since.
-  if (!lstatSync(real).isFile()) throw new Error(`${path}: not a regular file`);
   return withFile(path, real, constants.O_RDONLY | constants.O_NOFOLLOW, (fd) => {
     // A directory on the way may have become a link since.
     const opened = readlinkSync(`/proc/self/fd/${fd}`);

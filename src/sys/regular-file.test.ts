@@ -1,9 +1,24 @@
+import { dlopen, ptr } from 'bun:ffi';
 import { afterAll, describe, expect, test } from 'bun:test';
-import { constants, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { output, realExec } from './exec.ts';
-import { openRegularFile, readRegularFile } from './regular-file.ts';
+import { openLinkedFile, openRegularFile, readRegularFile } from './regular-file.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'hostport-regular-'));
 const listeners: { stop(): void }[] = [];
@@ -38,5 +53,66 @@ describe('anything but a regular file is named in the error, without waiting', (
       expect(() => openRegularFile(path, flags, 0o600)).toThrow(error);
     }
     expect(() => readRegularFile(path, 100)).toThrow(error);
+    expect(() => openRegularFile(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL)).toThrow(
+      error,
+    );
   });
+});
+
+test('a device is not opened to find out that it is one', () => {
+  const libc = dlopen('libc.so.6', { ioctl: { args: ['int', 'u64', 'ptr'], returns: 'int' } });
+  const main = openSync('/dev/ptmx', constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
+  try {
+    const number = new Int32Array(1);
+    const ioctl = (request: number) => expect(libc.symbols.ioctl(main, request, ptr(number))).toBe(0);
+    ioctl(TIOCSPTLCK);
+    ioctl(TIOCGPTN);
+    const terminal = `/dev/pts/${number[0]}`;
+    const read = () => readSync(main, new Uint8Array(1));
+    symlinkSync(terminal, at('terminal'));
+    expect(() => openRegularFile(terminal, constants.O_RDWR)).toThrow('it is a device');
+    expect(() => openRegularFile(terminal, constants.O_RDWR | constants.O_CREAT)).toThrow('it is a device');
+    expect(() => openLinkedFile(at('terminal'), constants.O_RDONLY)).toThrow('not a regular file');
+    // Until its other end has been opened nothing is there to read; from then on it has hung up.
+    expect(read).toThrow('EAGAIN');
+    closeSync(openSync(terminal, constants.O_RDWR | constants.O_NOCTTY));
+    expect(read).toThrow('EIO');
+  } finally {
+    closeSync(main);
+    libc.close();
+  }
+});
+
+/** ioctl_tty(2): sets the lock of a terminal, gets its number. */
+const TIOCSPTLCK = 0x40045431;
+const TIOCGPTN = 0x80045430;
+
+test('flags have their effect, and errors name the path', () => {
+  const { O_APPEND, O_CREAT, O_EXCL, O_RDWR, O_TRUNC, O_WRONLY } = constants;
+  const write = (flags: number, text: string) => {
+    const fd = openRegularFile(at('flags'), flags, 0o640);
+    writeSync(fd, text);
+    closeSync(fd);
+  };
+  write(O_WRONLY | O_CREAT | O_EXCL, 'one');
+  expect(statSync(at('flags')).mode & 0o777).toBe(0o640);
+  write(O_WRONLY | O_CREAT | O_APPEND, ' two');
+  expect(readFileSync(at('flags'), 'utf8')).toBe('one two');
+  write(O_RDWR | O_CREAT | O_TRUNC, '3');
+  expect(readFileSync(at('flags'), 'utf8')).toBe('3');
+  expect(() => openRegularFile(at('flags'), O_WRONLY | O_CREAT | O_EXCL)).toThrow(
+    `EEXIST: file already exists, open '${at('flags')}'`,
+  );
+  // What runs cannot be written to.
+  copyFileSync('/bin/sleep', at('program'));
+  const child = Bun.spawn([at('program'), '60']);
+  try {
+    for (const open of [openRegularFile, openLinkedFile]) {
+      const failure = () => open(at('program'), O_RDWR);
+      expect(failure).toThrow(expect.objectContaining({ code: 'ETXTBSY', path: at('program') }));
+      expect(failure).toThrow(`open '${at('program')}'`);
+    }
+  } finally {
+    child.kill();
+  }
 });

@@ -1,6 +1,10 @@
-import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, type Stats } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
+import { isErrno } from './errno.ts';
 
-const { O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
+const { O_CREAT, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
+
+/** Of open(2): names what is there without opening it. The same for x86-64 and arm64; node:fs does not have it. */
+const O_PATH = 0o10000000;
 
 /** The path is not a regular file. */
 export class NotRegularFile extends Error {
@@ -20,29 +24,75 @@ export class NotRegularFile extends Error {
  * for somebody at its other end, a symbolic link, which leads elsewhere, a directory, a socket, a device. `flags` are those of open(2).
  */
 export function openRegularFile(path: string, flags: number, mode?: number): number {
-  let fd: number;
-  try {
-    fd = openSync(path, flags | O_NOFOLLOW | O_NONBLOCK, mode);
-  } catch (cause) {
-    const found = lstatSync(path, { throwIfNoEntry: false });
-    if (found === undefined || found.isFile()) throw cause;
-    throw inTheWay(path, found);
+  const refuse = (found: Stats) => inTheWay(path, found);
+  if ((flags & O_CREAT) === 0) return openChecked(path, flags | O_NOFOLLOW, refuse);
+  // With O_EXCL nothing that exists is opened. What comes and goes between the two is in somebody's way already.
+  for (let attempt = 1; ; attempt++) {
+    try {
+      if ((flags & O_EXCL) === 0) return openChecked(path, (flags & ~O_CREAT) | O_NOFOLLOW, refuse);
+    } catch (cause) {
+      if (!isErrno(cause, 'ENOENT')) throw cause;
+    }
+    try {
+      return openSync(path, flags | O_EXCL | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, mode);
+    } catch (cause) {
+      if (!isErrno(cause, 'EEXIST')) throw cause;
+      if ((flags & O_EXCL) !== 0) {
+        // A file is in the way as its caller knows it; anything else is named.
+        closeSync(openChecked(path, O_PATH | O_NOFOLLOW, refuse));
+        throw cause;
+      }
+      if (attempt === MAX_ATTEMPTS) throw cause;
+    }
   }
-  const opened = fstatSync(fd);
-  if (opened.isFile()) return fd;
-  closeSync(fd);
-  throw inTheWay(path, opened);
 }
+
+/** How often a file is opened or created that others create and remove meanwhile. */
+const MAX_ATTEMPTS = 10;
 
 /**
  * Opens a regular file wherever links lead; anything else there is an error, without waiting for a FIFO: of a file that a user named, or that is read
  * on their behalf by its path. `name`: what errors call it. `flags` are those of open(2).
  */
 export function openLinkedFile(path: string, flags: number, name = path): number {
-  const fd = openSync(path, flags | O_NONBLOCK | O_NOCTTY);
-  if (fstatSync(fd).isFile()) return fd;
+  return openChecked(path, flags, () => new Error(`${name}: not a regular file`));
+}
+
+/**
+ * Opens what is at a path once it is known to be a regular file: opening a device can have an effect. `flags` are those of open(2), without O_CREAT;
+ * `refuse`: the error of anything else.
+ */
+function openChecked(path: string, flags: number, refuse: (found: Stats) => Error): number {
+  const named = onlyFile(openSync(path, O_PATH | (flags & O_NOFOLLOW)), refuse);
+  if ((flags & O_PATH) !== 0) return named;
+  try {
+    const reopened = `/proc/self/fd/${named}`;
+    const how = (flags & ~O_NOFOLLOW) | O_NONBLOCK | O_NOCTTY;
+    try {
+      return onlyFile(openSync(reopened, how), refuse);
+    } catch (cause) {
+      if (!isErrno(cause, 'ENOENT')) throw at(path, reopened, cause);
+      // Where there is no /proc of this process: what is at the path may be something else by now, and is opened for a moment then.
+      return onlyFile(openSync(path, flags | O_NONBLOCK | O_NOCTTY), refuse);
+    }
+  } finally {
+    closeSync(named);
+  }
+}
+
+/** The descriptor if it is of a regular file; closes any other. */
+function onlyFile(fd: number, refuse: (found: Stats) => Error): number {
+  const found = fstatSync(fd);
+  if (found.isFile()) return fd;
   closeSync(fd);
-  throw new Error(`${name}: not a regular file`);
+  throw refuse(found);
+}
+
+/** An error of a descriptor's name as one of the path that it was opened by. */
+function at(path: string, reopened: string, cause: unknown): unknown {
+  if (!(cause instanceof Error) || !('path' in cause)) return cause;
+  cause.message = cause.message.replace(reopened, path);
+  return Object.assign(cause, { path });
 }
 
 /** The text of a regular file of at most `limit` bytes; a longer one is an error. */
