@@ -146,9 +146,12 @@ export function localPaths(mounts: Iterable<Mount> = readMounts().values()): (pa
   };
 }
 
-/** Types of file systems that are elsewhere, or a program's, as /proc/mounts names them. fuse-overlayfs and lxcfs are of the machine itself. */
+/**
+ * Types of file systems that are elsewhere, or a program's, as /proc/mounts names them: a look into an autofs waits for whoever mounts there. OrangeFS is
+ * pvfs2 there. fuse-overlayfs and lxcfs are of the machine itself.
+ */
 const REMOTE =
-  /^(?:nfs4?|cifs|smb3?|smbfs|9p|afs|ceph|coda|lustre|gfs2|ocfs2|orangefs|fuse(?:blk)?(?:\.(?!fuse-overlayfs$|lxcfs$).*)?)$/;
+  /^(?:nfs4?|cifs|smb3?|smbfs|9p|afs|autofs|beegfs|ceph|coda|gfs2|gpfs|lustre|ocfs2|orangefs|panfs|pvfs2|wekafs|fuse(?:blk)?(?:\.(?!fuse-overlayfs$|lxcfs$).*)?)$/;
 
 /** Where a link leads; undefined for what is no link. What is missing is an error, as of realpath(3). */
 function linkAt(path: string): string | undefined {
