@@ -92,7 +92,9 @@ describe.skipIf(missing !== undefined)(`in the lab${missing ? ` (${missing})` : 
       async () => {
         const [, commands] = /^## Remove it\n[^`]*```\n([^`]*)^```$/m.exec(text('README.md'))!;
         lab.env.SHELL = '/bin/sh';
-        const stdin = `set -e\ncd ${EXAMPLE}\n${commands!}`;
+        // The cluster of the test is not called kind.
+        const own = commands!.replace('kind get nodes', `kind get nodes --name ${name}`);
+        const stdin = `set -e\ncd ${EXAMPLE}\n${own}`;
         const { code, stderr } = await lab.command([PROGRAM, 'shell', '--name', name], { stdin });
         expect(`${code}\n${stderr}`).toStartWith('0\n');
         expect((await lab.inNode(worker, 'ls', '/etc/cni/net.d')).stdout).not.toContain(NAME);
