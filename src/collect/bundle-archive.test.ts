@@ -10,12 +10,13 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { Readable } from 'node:stream';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { podOn, smallWorld } from '../path/testing/small-world.ts';
-import { type TarEntry, writeTar } from '../sys/tar.ts';
+import { readTar, type TarEntry, writeTar } from '../sys/tar.ts';
 import { InputError } from '../util/errors.ts';
 import { bundleWorld, saveBundle } from './bundle.ts';
-import { readArchive } from './bundle-archive.ts';
+import { readArchive, writeArchive } from './bundle-archive.ts';
 import { BundleParts } from './bundle-parts.ts';
 import { emptyReport } from './reader/cluster.fake.ts';
 
@@ -67,6 +68,47 @@ test('unpacked by tar, it is a directory of its name that is a bundle, too', asy
   const again = join(scratch, 'again.tgz');
   expect(Bun.spawnSync(['tar', '-czf', again, '-C', unpacked, '.']).exitCode).toBe(0);
   expect(await bundleWorld(again)).toEqual(await bundleWorld(archive));
+});
+
+test('a long text is written while it is made, and short ones beside it', async () => {
+  const MB = 1024 * 1024;
+  const inFiles = () =>
+    readdirSync(scratch).reduce((bytes, name) => bytes + statSync(join(scratch, name)).size, 0);
+  function* long(letter: string, megabytes: number) {
+    for (let i = 0; i < megabytes; i++) {
+      // Two pieces at most are waiting.
+      expect(inFiles()).toBeGreaterThanOrEqual((i - 2) * MB);
+      yield letter.repeat(MB);
+    }
+    yield 'ü';
+  }
+  await writeArchive(archive, archive, [
+    { file: 'objects/pods.json', text: long('a', 9) },
+    { file: 'empty', text: [] },
+    { file: 'nodes/n1.json', text: ['one ', 'two'] },
+    { file: 'objects/events.json', text: long('b', 5) },
+  ]);
+  expect(readdirSync(scratch)).toEqual(['cluster.tar.gz']);
+  const read: Record<string, string> = {};
+  for await (const { path, body } of readTar(Readable.from([gunzipSync(readFileSync(archive))])))
+    read[path] = Buffer.concat(await Array.fromAsync(body)).toString();
+  expect(read).toEqual({
+    ...{ cluster: '', 'cluster/objects': '', 'cluster/nodes': '', 'cluster/empty': '' },
+    'cluster/objects/pods.json': `${'a'.repeat(9 * MB)}ü`,
+    'cluster/nodes/n1.json': 'one two',
+    'cluster/objects/events.json': `${'b'.repeat(5 * MB)}ü`,
+  });
+});
+
+test('nothing is left of a long text that fails', async () => {
+  function* failing() {
+    for (let i = 0; i < 3; i++) yield 'x'.repeat(1024 * 1024);
+    throw new Error('no more');
+  }
+  await expect(writeArchive(archive, archive, [{ file: 'probes.json', text: failing() }])).rejects.toThrow(
+    'no more',
+  );
+  expect(readdirSync(scratch).filter((name) => name !== 'cluster.tar.gz')).toEqual([]);
 });
 
 test('an archive is not written over another file, nor left half written', async () => {

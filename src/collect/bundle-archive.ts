@@ -1,4 +1,4 @@
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, rmSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { pipeline } from 'node:stream';
 import { pipeline as piped } from 'node:stream/promises';
@@ -6,36 +6,63 @@ import { createGunzip, createGzip } from 'node:zlib';
 import { streamLinked } from '../sys/bounded-file.ts';
 import { calledAs } from '../sys/called-as.ts';
 import { fileProblem } from '../sys/file-problem.ts';
-import { readTar, type TarEntry, type TarReadEntry, writeTar } from '../sys/tar.ts';
+import { readTar, type TarContent, type TarEntry, type TarReadEntry, writeTar } from '../sys/tar.ts';
 import { InputError, messageOf } from '../util/errors.ts';
 import type { BundleDocument } from './bundle-documents.ts';
 import { KINDS, MAX_BYTES, MAX_REPORTS, NODE_FILE } from './bundle-layout.ts';
 import { type BundleParts, broken } from './bundle-parts.ts';
 import { PackedReports } from './packed-reports.ts';
+import { inBlocks, writePieces } from './pieces.ts';
 
 /** As much as an archive may hold. What is compressed may be anything. */
 const MAX_UNPACKED = 16 * 1024 * 1024 * 1024;
 /** Entries without bytes take time, too: twice as many as a bundle has at most. */
 const MAX_ENTRIES = 2 * (MAX_REPORTS + 100);
 
-/** Writes the files of a bundle as an archive; in it they are in a directory that is called as the archive will be, which is unpacked so. */
+/**
+ * Writes the files of a bundle as an archive; in it they are in a directory that is called as the archive will be, which is unpacked so. Before a file
+ * in an archive is its size, so the text of a long one is in a file beside the archive first.
+ */
 export async function writeArchive(
   path: string,
   name: string,
   documents: Iterable<BundleDocument>,
 ): Promise<void> {
   const directory = basename(name).replace(/\.tar\.gz$/, '') || 'bundle';
+  const spool = `${path}.part`;
   const file = createWriteStream(path, { mode: 0o600, flags: 'wx' });
-  await piped(writeTar(entriesOf(directory, documents)), createGzip(), file);
+  try {
+    await piped(writeTar(entriesOf(directory, documents, spool)), createGzip(), file);
+  } finally {
+    rmSync(spool, { force: true });
+  }
 }
 
-function* entriesOf(directory: string, documents: Iterable<BundleDocument>): Generator<TarEntry> {
+function* entriesOf(
+  directory: string,
+  documents: Iterable<BundleDocument>,
+  spool: string,
+): Generator<TarEntry> {
   for (const part of ['', '/objects', '/nodes'])
     yield { type: 'directory', path: `${directory}${part}`, mode: 0o700 };
   for (const { file, text } of documents) {
-    const content = Buffer.concat([...text].map((piece) => Buffer.from(piece)));
-    yield { type: 'file', path: `${directory}/${file}`, mode: 0o600, content };
+    yield { type: 'file', path: `${directory}/${file}`, mode: 0o600, content: contentOf(text, spool) };
   }
+}
+
+/** A text of one block as it is, a longer one by way of a file. */
+function contentOf(text: Iterable<string>, spool: string): TarContent {
+  const blocks = inBlocks(text);
+  const [first, second] = [blocks.next(), blocks.next()];
+  if (first.done || second.done) return Buffer.from(first.value ?? '');
+  // That of an earlier text is in the archive by now.
+  rmSync(spool, { force: true });
+  writePieces(spool, joined([first.value, second.value], blocks));
+  return { file: spool, size: statSync(spool).size };
+}
+
+function* joined(...parts: Iterable<string>[]): Generator<string> {
+  for (const part of parts) yield* part;
 }
 
 /**

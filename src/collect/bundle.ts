@@ -1,6 +1,5 @@
 import {
   accessSync,
-  closeSync,
   constants,
   lstatSync,
   mkdirSync,
@@ -8,7 +7,6 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeFileSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { NodeReport } from '../path/model/node-report.ts';
@@ -17,12 +15,7 @@ import type { World } from '../path/model/world.ts';
 import { calledAs } from '../sys/called-as.ts';
 import { fileProblem } from '../sys/file-problem.ts';
 import { collectParsed } from '../sys/garbage.ts';
-import {
-  NotRegularFile,
-  openRegularFile,
-  readRegularFile,
-  readRegularFileChunks,
-} from '../sys/regular-file.ts';
+import { NotRegularFile, readRegularFile, readRegularFileChunks } from '../sys/regular-file.ts';
 import { InputError, messageOf, UserError } from '../util/errors.ts';
 import { LazyMap } from '../util/lazy-map.ts';
 import type { Anonymiser } from './anonymise/anonymiser.ts';
@@ -30,6 +23,7 @@ import { readArchive, writeArchive } from './bundle-archive.ts';
 import { bundleDocuments } from './bundle-documents.ts';
 import { isArchiveName, KINDS, MAX_BYTES, MAX_REPORTS, NODE_FILE } from './bundle-layout.ts';
 import { BundleParts, broken } from './bundle-parts.ts';
+import { writePieces } from './pieces.ts';
 import { parseReport } from './report.ts';
 
 /**
@@ -113,26 +107,6 @@ export async function saveBundle(world: World, path: string, anonymiser?: Anonym
     const problem = fileProblem(cause);
     if (problem === undefined) throw cause;
     throw new UserError(`cannot write the bundle ${path}: ${problem}`, { cause });
-  }
-}
-
-/** How many characters are written at a time, at least. */
-const WRITTEN_AT_A_TIME = 1024 * 1024;
-
-function writePieces(path: string, text: Iterable<string>): void {
-  const { O_WRONLY, O_CREAT, O_EXCL } = constants;
-  const fd = openRegularFile(path, O_WRONLY | O_CREAT | O_EXCL, 0o600);
-  try {
-    let pending = '';
-    for (const piece of text) {
-      pending += piece;
-      if (pending.length < WRITTEN_AT_A_TIME) continue;
-      writeFileSync(fd, pending);
-      pending = '';
-    }
-    writeFileSync(fd, pending);
-  } finally {
-    closeSync(fd);
   }
 }
 
