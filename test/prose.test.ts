@@ -149,7 +149,12 @@ const PLAIN: [instead: string, pattern: RegExp, hits: string[], misses: string[]
     ['none of them'],
   ],
   ['its, their', /\bhis\b/i, [`known by ${'his'} chain`], ['this', 'history']],
-  ['OK, no problems found', /\ball is well\b|\bis well\b/i, [`all is ${'well'}`], ['as well']],
+  [
+    'OK, no problems found',
+    /\b(?:is|to be) well\b/i,
+    [`all is ${'well'}`, `all to be ${'well'}`],
+    ['as well'],
+  ],
 ];
 
 /** Where people read: code with its comments, documentation, help. */
@@ -157,8 +162,10 @@ const READ =
   /^(?:src|test|bench|scripts|docs|deploy|examples|\.github)\/.*\.(?:ts|md|yaml|yml|sh|html)$|^[A-Z]+\.md$|^Makefile$/;
 
 describe('no text has', async () => {
+  // What was recorded has the words of its day; what reads it has not.
+  const isRecorded = (path: string) => path.startsWith('test/fixtures/') && !path.endsWith('.ts');
   const texts = [...(await trackedTexts())].filter(
-    ([path]) => READ.test(path) && path !== 'test/prose.test.ts' && !path.startsWith('test/fixtures/'),
+    ([path]) => READ.test(path) && path !== 'test/prose.test.ts' && !isRecorded(path),
   );
 
   for (const [instead, pattern, hits, misses] of PLAIN) {

@@ -298,7 +298,7 @@ class SoakLab {
       return seen === '';
     };
     try {
-      await eventually('all to be well', isSettled, { timeoutMs: SETTLE_MS, intervalMs: 200 });
+      await eventually('no problems found', isSettled, { timeoutMs: SETTLE_MS, intervalMs: 200 });
     } catch {
       this.#tally.violation(`${when}: ${seen}`);
       this.isLost = true;
