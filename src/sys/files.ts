@@ -9,6 +9,9 @@ export interface FileOwner {
   gid: number;
 }
 
+/** What a file is to have; pieces are asked for when they are written, so not all of it need be in memory. */
+export type FileContent = string | Uint8Array | Iterable<Uint8Array>;
+
 /**
  * Writes a file so that a reader sees either the old content or the new, never a part: a temporary file in the same
  * directory, synced, then renamed over the target. `mode` defaults to 0644; pass 0o600 for secrets. `owner`: whoever runs this when absent.
@@ -16,7 +19,7 @@ export interface FileOwner {
  */
 export async function writeFileAtomic(
   path: string,
-  content: string | Uint8Array,
+  content: FileContent,
   mode = 0o644,
   owner?: FileOwner,
 ): Promise<void> {
@@ -25,7 +28,7 @@ export async function writeFileAtomic(
   try {
     const file = await open(temporary, 'wx', mode);
     try {
-      await file.writeFile(content);
+      for (const piece of piecesOf(content)) await file.writeFile(piece);
       // Before the mode: a change of the owner clears bits of it.
       if (owner !== undefined) await file.chown(owner.uid, owner.gid);
       // open(2) masks the mode with the umask; a secret or an executable must have exactly what was asked for.
@@ -39,6 +42,10 @@ export async function writeFileAtomic(
     await rm(temporary, { force: true });
     throw aboutPath(cause, path);
   }
+}
+
+function piecesOf(content: FileContent): Iterable<string | Uint8Array> {
+  return typeof content === 'string' || content instanceof Uint8Array ? [content] : content;
 }
 
 /** The content of a text file, or undefined when it does not exist. Any other error is thrown. */

@@ -107,17 +107,32 @@ const CHUNK = 1024 * 1024;
 export function* readRegularFileChunks(path: string, limit: number, chunk = CHUNK): Generator<Buffer> {
   const fd = openRegularFile(path, O_RDONLY);
   try {
-    const { size } = fstatSync(fd);
-    if (size > limit) throw new Error(`${path}: longer than ${limit} bytes`);
-    for (let left = size; left > 0; ) {
-      const bytes = Buffer.allocUnsafe(Math.min(left, chunk));
-      const read = readSync(fd, bytes, 0, bytes.length, null);
-      if (read === 0) return;
-      left -= read;
-      yield bytes.subarray(0, read);
-    }
+    yield* chunksOf(fd, path, limit, chunk);
   } finally {
     closeSync(fd);
+  }
+}
+
+/** As {@link readRegularFileChunks}, wherever links lead. */
+export function* readLinkedChunks(path: string, limit: number): Generator<Buffer> {
+  const fd = openLinkedFile(path, O_RDONLY);
+  try {
+    yield* chunksOf(fd, path, limit);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The bytes of an open file of at most `limit` bytes, some at a time; a longer one is an error, which calls it `name`. */
+export function* chunksOf(fd: number, name: string, limit: number, chunk = CHUNK): Generator<Buffer> {
+  const { size } = fstatSync(fd);
+  if (size > limit) throw new Error(`${name}: longer than ${limit} bytes`);
+  for (let left = size; left > 0; ) {
+    const bytes = Buffer.allocUnsafe(Math.min(left, chunk));
+    const read = readSync(fd, bytes, 0, bytes.length, null);
+    if (read === 0) return;
+    left -= read;
+    yield bytes.subarray(0, read);
   }
 }
 

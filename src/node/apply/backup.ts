@@ -1,9 +1,21 @@
-import { chmodSync, lstatSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
-import { readLinked } from '../../sys/bounded-file.ts';
 import { namesIn } from '../../sys/directories.ts';
 import { fileProblem } from '../../sys/file-problem.ts';
+import { chunksOf, openLinkedFile, openRegularFile } from '../../sys/regular-file.ts';
 import { messageOf } from '../../util/errors.ts';
+
+const { O_CREAT, O_EXCL, O_RDONLY, O_WRONLY } = constants;
 
 /** The largest file that is copied or replaced, in bytes: a plugin has up to a hundred million. */
 export const MAX_FILE_BYTES = 512 * 1024 * 1024;
@@ -57,25 +69,36 @@ export class Backups {
   /** Copies a file, with its mode, and returns the copy's path; undefined when there is no such file. */
   keepFile(path: string): string | undefined {
     if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) return undefined;
-    const content = readLinked(path, MAX_FILE_BYTES);
-    const copy = this.#place(path);
-    this.#write(copy, content);
-    chmodSync(copy, statSync(path).mode & 0o777);
-    this.onKept?.(path, copy);
-    return copy;
+    const fd = openLinkedFile(path, O_RDONLY);
+    try {
+      const { size, mode } = fstatSync(fd);
+      if (size > MAX_FILE_BYTES) throw new Error(`${path}: longer than ${MAX_FILE_BYTES} bytes`);
+      const copy = this.#place(path);
+      this.#write(copy, chunksOf(fd, path, MAX_FILE_BYTES));
+      chmodSync(copy, mode & 0o777);
+      this.onKept?.(path, copy);
+      return copy;
+    } finally {
+      closeSync(fd);
+    }
   }
 
   /** Keeps a text under a name, and returns its path. */
   keepText(name: string, text: string): string {
     const copy = this.#place(name);
-    this.#write(copy, text);
+    this.#write(copy, [text]);
     return copy;
   }
 
   /** A part of a copy is none: on a full disk it would only take what is left. */
-  #write(copy: string, content: string | Buffer): void {
+  #write(copy: string, pieces: Iterable<string | Uint8Array>): void {
     try {
-      writeFileSync(copy, content, { mode: 0o600, flag: 'wx' });
+      const fd = openRegularFile(copy, O_WRONLY | O_CREAT | O_EXCL, 0o600);
+      try {
+        for (const piece of pieces) writeFileSync(fd, piece);
+      } finally {
+        closeSync(fd);
+      }
     } catch (cause) {
       rmSync(copy, { force: true });
       throw new Error(`cannot keep a copy in ${copy}: ${fileProblem(cause) ?? messageOf(cause)}`, { cause });

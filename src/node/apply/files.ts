@@ -10,17 +10,16 @@ import {
   rmSync,
   statSync,
   writeFileSync,
-  writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { NodeAction } from '../../path/model/action.ts';
-import { readLinked } from '../../sys/bounded-file.ts';
 import { type FileOwner, writeFileAtomic } from '../../sys/files.ts';
 import { mountIdOf } from '../../sys/mounts.ts';
-import { openLinkedFile } from '../../sys/regular-file.ts';
+import { openLinkedFile, readLinkedChunks } from '../../sys/regular-file.ts';
 import { LEFT_OUT } from '../report/secrets.ts';
 import { MAX_FILE_BYTES } from './backup.ts';
 import type { ApplyContext } from './context.ts';
+import { sha256Of, sha256OfFile } from './digest.ts';
 import type { Applied } from './result.ts';
 
 type Action<Do extends NodeAction['do']> = Extract<NodeAction, { do: Do }>;
@@ -34,26 +33,27 @@ export async function writeFileAction(action: Action<'write-file'>, context: App
   const before = statSync(path, { throwIfNoEntry: false });
   const mode = action.mode === undefined ? before && before.mode & 0o777 : Number.parseInt(action.mode, 8);
   const bytes = Buffer.from(content);
-  if (before?.isFile() && hasContent(path, bytes) && modeOf(path) === (mode ?? modeOf(path))) {
+  const wanted = { size: bytes.length, sha256: sha256Of(bytes) };
+  if (before?.isFile() && hasContent(path, wanted) && modeOf(path) === (mode ?? modeOf(path))) {
     return { changed: false, detail: `${path} has this content` };
   }
   const backup = context.backups.keepFile(path);
-  await replaceFile(path, bytes, mode ?? 0o644);
+  await replaceFile(path, () => [bytes], mode ?? 0o644);
   return { changed: true, detail: `wrote ${path}`, ...(backup && { backup }) };
 }
 
-/** Writes a file atomically, or in place where it is a mount of its own, which cannot be replaced. */
+/** Writes a file atomically, or in place where it is a mount of its own, which cannot be replaced. `content` is asked for its pieces for each try. */
 export async function replaceFile(
   path: string,
-  content: Buffer,
+  content: () => Iterable<Uint8Array>,
   mode: number,
   owner?: FileOwner,
 ): Promise<void> {
   try {
-    await writeFileAtomic(path, content, mode, owner);
+    await writeFileAtomic(path, content(), mode, owner);
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'EBUSY') throw cause;
-    writeInPlace(path, content);
+    writeInPlace(path, content());
     // Only where they differ: who may write a file may not always do these.
     const { uid, gid } = statSync(path);
     if (owner !== undefined && (uid !== owner.uid || gid !== owner.gid))
@@ -101,10 +101,10 @@ export async function rewriteFileAction(
     stirDirectory(path);
     return { changed: true, detail: `let a file come and go beside ${path}, which is mounted` };
   }
-  const content = readLinked(path, MAX_FILE_BYTES);
   const backup = context.backups.keepFile(path);
-  writeInPlace(path, content);
-  return { changed: true, detail: `wrote ${path} again`, ...(backup && { backup }) };
+  if (backup === undefined) throw new Error(`${path}: not a regular file`);
+  writeInPlace(path, readLinkedChunks(backup, MAX_FILE_BYTES));
+  return { changed: true, detail: `wrote ${path} again`, backup };
 }
 
 /** Puts a plugin that belongs to this program into a plugin directory, executable, in one step. */
@@ -114,15 +114,15 @@ export async function installPluginAction(
 ): Promise<Applied> {
   const source = join(context.ownPlugins, name);
   const target = join(directory, name);
-  if (statSync(source, { throwIfNoEntry: false })?.isFile() !== true) {
+  const found = statSync(source, { throwIfNoEntry: false });
+  if (found?.isFile() !== true) {
     throw new Error(`${name} is not one of this program's plugins (${context.ownPlugins})`);
   }
-  const content = readLinked(source, MAX_FILE_BYTES);
-  if (hasContent(target, content) && modeOf(target) === 0o755) {
+  if (hasContent(target, { size: found.size, sha256: sha256OfFile(source) }) && modeOf(target) === 0o755) {
     return { changed: false, detail: `${target} is this plugin` };
   }
   const backup = context.backups.keepFile(target);
-  await writeFileAtomic(target, content, 0o755);
+  await writeFileAtomic(target, readLinkedChunks(source, MAX_FILE_BYTES), 0o755);
   return { changed: true, detail: `installed ${target}`, ...(backup && { backup }) };
 }
 
@@ -136,18 +136,17 @@ function stirDirectory(path: string): void {
   rmSync(beside);
 }
 
-function hasContent(path: string, content: Buffer): boolean {
+/** Whether a regular file has this content. */
+function hasContent(path: string, wanted: { size: number; sha256: string }): boolean {
   const found = statSync(path, { throwIfNoEntry: false });
-  return (
-    found?.isFile() === true && found.size === content.length && readLinked(path, found.size).equals(content)
-  );
+  return found?.isFile() === true && found.size === wanted.size && sha256OfFile(path) === wanted.sha256;
 }
 
-function writeInPlace(path: string, content: Buffer): void {
+function writeInPlace(path: string, pieces: Iterable<Uint8Array>): void {
   const fd = openLinkedFile(path, constants.O_RDWR);
   try {
     ftruncateSync(fd);
-    for (let at = 0; at < content.length; ) at += writeSync(fd, content, at, content.length - at, at);
+    for (const piece of pieces) writeFileSync(fd, piece);
     fsyncSync(fd);
   } finally {
     closeSync(fd);

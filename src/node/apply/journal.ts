@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import {
   closeSync,
   constants,
@@ -14,13 +13,13 @@ import {
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { NodeAction } from '../../path/model/action.ts';
-import { readLinked } from '../../sys/bounded-file.ts';
 import { namesIn } from '../../sys/directories.ts';
 import { aboutPath, unlessMissing } from '../../sys/errno.ts';
 
 import { openRegularFile, readRegularFile } from '../../sys/regular-file.ts';
 import { UserError } from '../../util/errors.ts';
-import { BACKUP_ROOT, type Backups, directoryOfRun, MAX_FILE_BYTES, timeOfRun } from './backup.ts';
+import { BACKUP_ROOT, type Backups, directoryOfRun, timeOfRun } from './backup.ts';
+import { sha256Of, sha256OfFile } from './digest.ts';
 import type { Applied } from './result.ts';
 
 /** A line has some hundred bytes, and a heal of a node hundreds of steps. */
@@ -199,16 +198,11 @@ export function stateOf(path: string): FileState {
   const { uid, gid } = stat;
   return {
     is: 'file',
-    sha256: sha256Of(readLinked(path, MAX_FILE_BYTES)),
+    sha256: sha256OfFile(path),
     mode: stat.mode & 0o777,
     uid,
     gid,
   };
-}
-
-/** Digest of a file's content, as {@link FileState} has it. */
-export function sha256Of(content: string | Uint8Array): string {
-  return createHash('sha256').update(content).digest('hex');
 }
 
 /** What an action leaves at its paths when nothing fails, as far as that is known beforehand. */
@@ -231,11 +225,10 @@ function intendedBy(action: NodeAction, ownPlugins: string | undefined): Map<str
       return new Map([[action.path, { ...before, mode: Number.parseInt(action.mode, 8) }]]);
     }
     case 'install-plugin': {
-      const content =
-        ownPlugins && unlessMissing(() => readLinked(join(ownPlugins, action.name), MAX_FILE_BYTES));
-      if (!content) return new Map();
+      const sha256 = ownPlugins && unlessMissing(() => sha256OfFile(join(ownPlugins, action.name)));
+      if (!sha256) return new Map();
       const path = join(action.directory, action.name);
-      return new Map([[path, { is: 'file', sha256: sha256Of(content), mode: 0o755 }]]);
+      return new Map([[path, { is: 'file', sha256, mode: 0o755 }]]);
     }
     default:
       return new Map();

@@ -8,12 +8,13 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { NodeAction } from '../../path/model/action.ts';
-import { realExec } from '../../sys/exec.ts';
+import { output, realExec } from '../../sys/exec.ts';
 import { LEFT_OUT } from '../report/secrets.ts';
 import { Backups } from './backup.ts';
 import type { ApplyContext } from './context.ts';
@@ -35,6 +36,9 @@ beforeEach(() => {
 afterEach(() => rmSync(root, { recursive: true }));
 
 const at = (path: string) => join(root, path);
+const MIB = 1024 * 1024;
+/** A content that is read and written in several pieces, the last of which is short. */
+const ofPieces = (seed: number) => Buffer.alloc(3 * MIB + 5, `piece ${seed} of ${MIB + 1} `);
 const write = (path: string, content: string, mode = 0o644) => {
   mkdirSync(join(at(path), '..'), { recursive: true });
   writeFileSync(at(path), content, { mode });
@@ -115,6 +119,33 @@ test('rewrite-file writes in place: the same file, newer', async () => {
   expect(readFileSync(at('a'), 'utf8')).toBe('content');
 });
 
+test('rewrite-file of many pieces, and not of a directory', async () => {
+  writeFileSync(at('a'), ofPieces(1));
+  const [done, refused] = await perform(
+    { do: 'rewrite-file', path: at('a') },
+    { do: 'rewrite-file', path: at('own') },
+  );
+  expect(done).toMatchObject({ outcome: 'done', backup: expect.any(String) });
+  expect(readFileSync(at('a')).equals(ofPieces(1))).toBe(true);
+  expect(refused).toMatchObject({ outcome: 'failed', detail: expect.stringContaining('not a regular file') });
+});
+
+test('what is large takes little memory', async () => {
+  const size = 160 * MIB;
+  for (const path of ['own/portmap', 'file']) {
+    writeFileSync(at(path), '');
+    truncateSync(at(path), size);
+  }
+  const install = { do: 'install-plugin', name: 'portmap', directory: at('bin') };
+  const actions = [install, { do: 'rewrite-file', path: at('file') }, install];
+  const program = [process.execPath, join(import.meta.dir, 'testing/peak-memory.ts')];
+  const argv = [...program, at('own'), at('backup'), JSON.stringify(actions)];
+  const said = await output(realExec, argv, { timeoutMs: 60_000 });
+  const { outcomes, grown } = JSON.parse(said) as { outcomes: string[]; grown: number };
+  expect(outcomes).toEqual(['done', 'done', 'unchanged']);
+  expect(grown).toBeLessThan(size / 2);
+}, 60_000);
+
 test('rewrite-file of what is not there fails, and leaves nothing beside', async () => {
   mkdirSync(at('net.d'));
   const [result] = await perform({ do: 'rewrite-file', path: at('net.d/gone.conflist') });
@@ -137,6 +168,16 @@ describe('install-plugin', () => {
     const { backup } = await twice(install('portmap'));
     expect(readFileSync(backup!, 'utf8')).toBe('the pl');
     expect(readFileSync(at('bin/portmap'), 'utf8')).toBe('the plugin');
+  });
+
+  test('of many pieces, over one as large', async () => {
+    const plugin = ofPieces(1);
+    writeFileSync(at('own/portmap'), plugin);
+    mkdirSync(at('bin'));
+    writeFileSync(at('bin/portmap'), ofPieces(2), { mode: 0o755 });
+    const { backup } = await twice(install('portmap'));
+    expect(readFileSync(backup!).equals(ofPieces(2))).toBe(true);
+    expect(readFileSync(at('bin/portmap')).equals(plugin)).toBe(true);
   });
 
   test('that does not belong to the program is refused', async () => {

@@ -2,11 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, existsSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { readLinked } from '../../sys/bounded-file.ts';
+import { readLinkedChunks } from '../../sys/regular-file.ts';
 import { messageOf } from '../../util/errors.ts';
 import { BACKUP_ROOT, MAX_FILE_BYTES } from './backup.ts';
+import { sha256OfFile } from './digest.ts';
 import { replaceFile } from './files.ts';
-import { type FileState, type JournalEntry, lastJournal, sha256Of, stateOf } from './journal.ts';
+import { type FileState, type JournalEntry, lastJournal, stateOf } from './journal.ts';
 import type { ApplyResult } from './result.ts';
 
 /** The answer to `last-heal`. */
@@ -118,8 +119,7 @@ function judge({ path, before, after, isKilled, copy }: Change): {
   if (before.is === 'link') return { state: 'back', detail: `make ${path} a link to ${before.target}` };
   if (isContentSame(before, now)) return { state: 'back', detail: `set the mode of ${path} back` };
   if (copy === undefined || !existsSync(copy)) return refused('has no copy any more of what it was');
-  if (sha256Of(readLinked(copy, MAX_FILE_BYTES)) !== before.sha256)
-    return refused(`is not put back: ${copy} is not what it was`);
+  if (sha256OfFile(copy) !== before.sha256) return refused(`is not put back: ${copy} is not what it was`);
   return { state: 'back', detail: `put ${path} back from ${copy}` };
 }
 
@@ -133,9 +133,8 @@ async function putBack({ path, before, copy }: Change): Promise<void> {
       chmodSync(path, mode);
       return;
     }
-    const content = readLinked(copy!, MAX_FILE_BYTES);
-    if (sha256Of(content) !== before.sha256) throw new Error(`${copy} is not what it was`);
-    await replaceFile(path, content, mode, owner);
+    if (sha256OfFile(copy!) !== before.sha256) throw new Error(`${copy} is not what it was`);
+    await replaceFile(path, () => readLinkedChunks(copy!, MAX_FILE_BYTES), mode, owner);
     return;
   }
   if (before.is === 'link') replaceByLink(path, before.target);
