@@ -584,11 +584,11 @@ describe.skipIf(noBrowser !== undefined)('the live page in a browser', () => {
       const server = serve();
       for (const bundle of ['all-fixed', 'begin'] as const) server.show(await recordedCluster(bundle));
       const strips = ['a'.repeat(60), 'r'.repeat(60), 'r'.repeat(60)];
-      const ofHowTo = traffic(strips).map((one, i) => {
+      const ofHowTo = traffic(strips).ports.map((one, i) => {
         const node = `kind-worker${i === 0 ? '' : i + 1}`;
         return { ...one, node, pod: `echo-${node}` };
       });
-      server.topics.publish('traffic', ofHowTo);
+      server.topics.publish('traffic', { ports: ofHowTo, leftOut: 0 });
       server.topics.publish('lab', { injected: [] });
       const viewport = { width: 1280, height: 1250 };
       const { page } = await open(server, { colorScheme: 'light', viewport });

@@ -38,6 +38,8 @@ describe.skipIf(missing !== undefined)(`in a lab${missing ? ` (${missing})` : ''
   /** Nothing is injected, and every stage of the mapping holds. */
   const isAsBefore = async () => {
     expect(await lab.must('unbreak', ...named)).toEndWith('Nothing to undo.\n');
+    // What was broken may have kept the pod from running until now.
+    await lab.mustKubectl('wait', '--for=condition=Ready', 'pod/echo', '--timeout=60s');
     const { code, stdout } = await lab.hostport('doctor', ...named);
     expect(`${code}\n${stdout}`).toStartWith('0\n');
   };

@@ -19,5 +19,10 @@ test.each([
     findings,
     unknowns,
   };
-  expect(nothingToFix(diagnosis)).toBe(said);
+  expect(nothingToFix(diagnosis, true)).toBe(said);
+  expect(nothingToFix(diagnosis, false)).toBe(
+    said.replace('Nothing of this choice to fix', 'Nothing that heal can fix'),
+  );
+  const note = { code: 'n', severity: 'note' } as Finding;
+  expect(nothingToFix({ ...diagnosis, findings: [...findings, note] }, true)).toBe(said);
 });

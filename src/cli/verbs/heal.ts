@@ -146,6 +146,7 @@ async function healAll(healing: Healing, scope: HealScope, { target, options, si
   checkChosenNodes(options.node, nodesOf(world));
   const diagnosed = diagnose(world);
   const plan = planHeal(diagnosed, scope);
+  const isChoice = (scope.codes ?? []).length + (options.node ?? []).length > 0;
   const durability = durabilityOf(plan, diagnosed.scene);
   const patches = options.atSource
     ? await planPatches(await healing.client(), durability.changes, signal)
@@ -156,7 +157,7 @@ async function healAll(healing: Healing, scope: HealScope, { target, options, si
   if (!json)
     process.stdout.write(
       plan.length === 0
-        ? nothingToFix(diagnosed.diagnosis, layout)
+        ? nothingToFix(diagnosed.diagnosis, isChoice, layout)
         : renderPlan(plan, calledAs(), flags, layout) +
             renderFurtherRound(plan, scope.codes ?? [], calledAs(), flags, layout) +
             renderDurability(durability, patches, offer, layout),

@@ -81,9 +81,9 @@ export async function tracePort(
   };
 }
 
-/** What the doctor finds of a node without sending anything. */
+/** What the doctor finds of a node. It asks the hostPorts: without that, what is wrong there would be a risk alone. */
 async function findingsOn(node: string, places: LabPlaces, signal: AbortSignal): Promise<readonly Finding[]> {
-  const world = await collectLabWorld(places, { probes: false, choose: () => new Set([node]), signal });
+  const world = await collectLabWorld(places, { probes: true, choose: () => new Set([node]), signal });
   return diagnose(world).diagnosis.findings;
 }
 
