@@ -83,6 +83,21 @@ test('a device is not opened to find out that it is one', () => {
   }
 });
 
+test('where there is no /proc, files are opened and anything else is refused as well', async () => {
+  const root = at('root');
+  mkdirSync(root);
+  writeFileSync(join(root, 'file'), '');
+  await output(realExec, ['mkfifo', join(root, 'fifo')]);
+  const program = [process.execPath, join(import.meta.dir, 'testing/without-proc.ts'), root];
+  const inTheWay = 'cannot open /fifo: it is a FIFO, not a regular file; remove it';
+  const none = "ENOENT: no such file or directory, open '/none'";
+  expect(JSON.parse(await output(realExec, program))).toEqual([
+    ...['opened', 'opened', 'opened'],
+    ...['/fifo: not a regular file', inTheWay, inTheWay],
+    ...[none, none, 'opened'],
+  ]);
+});
+
 /** ioctl_tty(2): sets the lock of a terminal, gets its number. */
 const TIOCSPTLCK = 0x40045431;
 const TIOCGPTN = 0x80045430;
