@@ -1121,7 +1121,7 @@ static int prepare(void *argument)
     heap_begin();
     JSRuntime *runtime = JS_NewRuntime2(&heap_functions, NULL);
     JSContext *ctx = runtime == NULL ? NULL : JS_NewContextRaw(runtime);
-    if (ctx == NULL) return fputs("cannot start: no memory\n", stderr), 1;
+    if (ctx == NULL) return fputs("cannot start the plugin: no memory\n", stderr), 1;
     JS_SetMemoryLimit(runtime, MEMORY_LIMIT);
     JS_SetGCThreshold(runtime, GC_THRESHOLD);
     JS_SetMaxStackSize(runtime, PREPARING_STACK / 2);
@@ -1129,13 +1129,13 @@ static int prepare(void *argument)
     if (JS_AddIntrinsicBaseObjects(ctx) || JS_AddIntrinsicDate(ctx) || JS_AddIntrinsicRegExp(ctx) ||
         JS_AddIntrinsicJSON(ctx) || JS_AddIntrinsicMapSet(ctx) || JS_AddIntrinsicTypedArrays(ctx) ||
         JS_AddIntrinsicPromise(ctx) || JS_AddIntrinsicBigInt(ctx))
-        return give_up(ctx, "cannot start");
+        return give_up(ctx, "cannot start the plugin");
     JSValue global = JS_GetGlobalObject(ctx);
     JSValue port = JS_NewObject(ctx);
     JSValue flags = JS_NewObject(ctx);
     if (JS_SetPropertyFunctionList(ctx, port, PORT, sizeof(PORT) / sizeof(PORT[0])) ||
         JS_SetPropertyFunctionList(ctx, flags, FLAGS, sizeof(FLAGS) / sizeof(FLAGS[0])))
-        return give_up(ctx, "cannot start");
+        return give_up(ctx, "cannot start the plugin");
     JS_SetPropertyStr(ctx, port, "flags", flags);
     JS_SetPropertyStr(ctx, global, "port", JS_DupValue(ctx, port));
     JS_FreeValue(ctx, global);
@@ -1182,7 +1182,7 @@ int main(void)
 {
     JSContext *ctx = heap_root()->context, *of;
     if (ctx == NULL) return prepare_image();
-    if (heap_root()->main != main) return fputs("cannot start: this executable was built wrongly\n", stderr), 1;
+    if (heap_root()->main != main) return fputs("cannot start the plugin: its executable was built wrongly; install it again\n", stderr), 1;
     keep_standard_streams();
     signal(SIGPIPE, SIG_IGN);
     /* Ignored, as a parent may have it, the kernel would take the children's statuses. */
@@ -1197,6 +1197,6 @@ int main(void)
     while ((status = JS_ExecutePendingJob(runtime, &of)) > 0) continue;
     if (status < 0) return give_up(of, "cannot run the plugin");
     /* The plugin ends the process itself; that nothing is left to do means that it waits for what never comes. */
-    fputs("ended without an answer\n", stderr);
+    fputs("cannot run the plugin: it ended without an answer; report this error\n", stderr);
     return 1;
 }
