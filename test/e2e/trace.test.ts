@@ -2,12 +2,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { columns } from '../../src/cli/printer/wrap.ts';
 import type { Diagnosis } from '../../src/path/model/finding.ts';
 import { type TraceDocument, traceDocumentSchema } from '../../src/path/trace/document.ts';
 import { openTracefs } from '../../src/sys/tracefs.ts';
+import { onTerminal, tooWide } from '../pseudo-terminal.ts';
 import { eventually } from './eventually.ts';
-import { Lab, labMissing } from './lab.ts';
+import { Lab, labMissing, PROGRAM } from './lab.ts';
 
 const missing = labMissing();
 const NODE = 'trace-worker';
@@ -198,9 +198,10 @@ describe.skipIf(missing !== undefined)(`hostport trace${missing ? ` (${missing})
   });
 
   test('is read on a terminal of 80 columns', async () => {
-    const { stdout, code } = await trace(`${NODE}:${PORT}`);
-    expect(code).toBe(0);
-    expect(stdout.split('\n').filter((line) => columns(line) > 80)).toEqual([]);
+    const words = ['trace', '--name', lab.name, `${NODE}:${PORT}`];
+    const shown = await onTerminal(PROGRAM, [words], 80, { ...lab.env, NO_COLOR: '1' });
+    expect(tooWide(shown, 80)).toEqual([]);
+    const stdout = shown[0]!.lines.join('\n');
     expect(stdout).toContain(`TCP 172.17.0.3:${PORT} of ${NODE}, hostPort of default/web, from outside`);
     expect(stdout).toContain('✓ the probe was answered');
   });

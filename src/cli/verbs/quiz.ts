@@ -32,7 +32,7 @@ export function quizVerb() {
     )
     .option(
       '--seed <number>',
-      `0 to ${SEEDS - 1}: asks the same again in the same lab (default: a new one)`,
+      `0 to ${SEEDS - 1}: asks the same again in a lab in the same state (default: a new one)`,
       seedNumber,
     )
     .option(
