@@ -352,7 +352,12 @@ describe('the others are judged as before, at once', () => {
     ],
     [
       'a pod with thousands of ports',
-      ['translated unknown: outside: the rules do not lead to the pod', 'answered unknown: not probed'],
+      // Its mapping is of one port alone.
+      [
+        'translated broken: mapping-missing',
+        'translated unknown: outside: the rules do not lead to the pod',
+        'answered muted: mapping-missing',
+      ],
       { pods: withPorts(5000, (i) => ({ hostPort: i + 1, containerPort: 80, protocol: 'TCP' })) },
     ],
     [

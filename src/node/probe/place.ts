@@ -1,14 +1,17 @@
 import { isNamespace, isOwnNetns } from '../../cni/sandbox.ts';
 import { localAddressTest } from '../../net/local-addresses.ts';
 import type { ProbeResult } from '../../path/model/probe.ts';
-import { inNetns, isWhollyIn, namespaceIdentity } from '../../sys/netns.ts';
+import { inNetns, namespaceIdentity } from '../../sys/netns.ts';
 import { FAMILIES } from '../../util/family.ts';
 import type { Probe } from './heard.ts';
 import type { ProbeJob } from './order.ts';
 import { probes, sendProbes } from './send.ts';
 
+/** The namespace of the thread that opens the sockets of probes. The engine's own threads open none, and may have begun during a visit to a pod's. */
+const THIS_THREAD = '/proc/thread-self/ns/net';
+
 /**
- * Throws unless every thread of this process is in the job's namespace, or the job goes only to addresses of the current namespace. Called
+ * Throws unless the thread that sends is in the job's namespace, or the job goes only to addresses of the current namespace. Called
  * before anything is sent: in another namespace, the same address belongs to another machine.
  */
 export function assertPlace(job: ProbeJob): void {
@@ -21,7 +24,8 @@ export function assertPlace(job: ProbeJob): void {
   }
   const wanted = 'namespace' in place ? place.namespace : namespaceIdentity(place.path);
   if (wanted === undefined) throw new Error('the network namespace to send from is gone: nothing is sent');
-  if (!isWhollyIn(wanted)) throw new Error('not in the network namespace to send from: nothing is sent');
+  if (namespaceIdentity(THIS_THREAD) !== wanted)
+    throw new Error('not in the network namespace to send from: nothing is sent');
 }
 
 /**
@@ -42,7 +46,7 @@ export async function sendFrom(job: ProbeJob): Promise<ProbeResult[]> {
     (probe: Probe): Probe =>
     (...target) =>
       inNetns(path, () => {
-        if (namespaceIdentity('/proc/thread-self/ns/net') !== identity)
+        if (namespaceIdentity(THIS_THREAD) !== identity)
           throw new Error(`${path}: is another namespace now; nothing is sent`);
         return probe(...target);
       });
