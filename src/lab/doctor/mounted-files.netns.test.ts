@@ -108,7 +108,7 @@ test('a file that is mounted to be written is written in place, with its mode an
   expect(readFileSync(origin, 'utf8')).toBe('new');
   expect(statSync(origin).mode & 0o777).toBe(0o600);
   await evaluate(`
-    await replaceFile(${JSON.stringify(path)}, Buffer.from('old'), 0o640, { uid: 1234, gid: 1235 });
+    await replaceFile(${JSON.stringify(path)}, () => [Buffer.from('old')], 0o640, { uid: 1234, gid: 1235 });
     console.log('null');
   `);
   expect(readFileSync(origin, 'utf8')).toBe('old');
