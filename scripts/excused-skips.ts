@@ -4,13 +4,22 @@
  */
 export const NO_NETFILTER = 'qemu has no NETLINK_NETFILTER';
 
-/** Whether a test of this name may be skipped for that reason, which its name ends with. */
-export function isExcused(name: string): boolean {
-  return name.endsWith(`(${NO_NETFILTER})`);
+/** SCTP is a module of the kernel's, and of the machine's. */
+export const NO_SCTP = 'this kernel has no protocol 132';
+
+const EXCUSES: readonly string[] = [NO_NETFILTER, NO_SCTP];
+
+/** Why a test of this name may be skipped, which its name ends with; undefined where it may not. */
+export function excuseOf(name: string): string | undefined {
+  return EXCUSES.find((excuse) => name.endsWith(`(${excuse})`));
 }
 
-/** How many tests of a JUnit report were skipped for that reason. */
-export function excusedSkips(report: string): number {
-  const cases = report.matchAll(/<testcase name="([^"]*)"[^>]*[^/]>\s*<skipped/g);
-  return [...cases].filter(([, name]) => isExcused(name!)).length;
+/** For each reason how many tests of a JUnit report were skipped for it. */
+export function excusedSkips(report: string): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const [, name] of report.matchAll(/<testcase name="([^"]*)"[^>]*[^/]>\s*<skipped/g)) {
+    const excuse = excuseOf(name!);
+    if (excuse !== undefined) found.set(excuse, (found.get(excuse) ?? 0) + 1);
+  }
+  return found;
 }

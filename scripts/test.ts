@@ -13,7 +13,7 @@
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join, normalize } from 'node:path';
-import { excusedSkips, isExcused, NO_NETFILTER } from './excused-skips.ts';
+import { excusedSkips, excuseOf } from './excused-skips.ts';
 import { casesIn } from './junit-report.ts';
 import { neededBuild } from './needed-build.ts';
 import { plainText } from './xml-text.ts';
@@ -144,6 +144,7 @@ const failures: string[] = [];
 const durations: { name: string; seconds: number }[] = [];
 /** Of which tests failed, with what they have added to the counts and the failures. */
 const again: { batch: Batch; ran: Ran }[] = [];
+const excuses = new Map<string, number>();
 let reports = 0;
 let isBuilt = false;
 const scratch = mkdtempSync(join(tmpdir(), 'hostport-test-'));
@@ -161,7 +162,7 @@ if (isInCi && unexcused > 0) {
   total.failed += unexcused;
   total.skipped -= unexcused;
 }
-if (total.excused > 0) console.log(`skipped because ${NO_NETFILTER}: ${total.excused}`);
+for (const [excuse, number] of excuses) console.log(`skipped because ${excuse}: ${number}`);
 if (durations.length > 1) {
   durations.sort((a, b) => b.seconds - a.seconds);
   const slowest = durations.slice(0, 10).map(({ name, seconds }) => `${name} ${seconds.toFixed(0)} s`);
@@ -291,14 +292,26 @@ function count(report: string): Counts {
   const number = (name: string) => Number(new RegExp(`\\b${name}="(\\d+)"`).exec(root)?.[1] ?? 0);
   const failed = number('failures') + number('errors');
   const skipped = number('skipped');
-  return { passed: number('tests') - failed - skipped, failed, skipped, excused: excusedSkips(text) };
+  return { passed: number('tests') - failed - skipped, failed, skipped, excused: excusedIn(text) };
+}
+
+/** How many tests of a report were skipped for a reason that counts in CI, too; the reasons are noted. */
+function excusedIn(report: string): number {
+  let all = 0;
+  for (const [excuse, number] of excusedSkips(report)) {
+    all += number;
+    excuses.set(excuse, (excuses.get(excuse) ?? 0) + number);
+  }
+  return all;
 }
 
 /** What a report counts of some files. */
 function countFiles(report: string, files: ReadonlySet<string>): Counts {
   const cases = casesIn(report).filter(({ file }) => files.has(file));
   const number = (wanted: string) => cases.filter(({ outcome }) => outcome === wanted).length;
-  const excused = cases.filter(({ outcome, name }) => outcome === 'skipped' && isExcused(name)).length;
+  const excused = cases.filter(
+    ({ outcome, name }) => outcome === 'skipped' && excuseOf(name) !== undefined,
+  ).length;
   return { passed: number('passed'), failed: number('failed'), skipped: number('skipped'), excused };
 }
 

@@ -224,7 +224,7 @@ nodes:
       expect(readFileSync(join(lab.scratch, 'mounted'), 'utf8')).toBe('after\n');
       const sealed = await lab.hostport('cp', join(lab.scratch, 'new'), `${WORKER}:/etc/sealed`);
       expect(sealed.code).toBe(1);
-      expect(sealed.stderr).toStartWith(`ERROR: ${WORKER}: cp --no-preserve=all /dev/stdin /etc/sealed: `);
+      expect(sealed.stderr).toStartWith(`error: ${WORKER}: cp --no-preserve=all /dev/stdin /etc/sealed: `);
       expect(sealed.stderr).toContain('Read-only file system');
       // How a command gets into a node is nobody's concern.
       expect(sealed.stderr).not.toContain('--env');
