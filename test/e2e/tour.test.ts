@@ -20,8 +20,8 @@ describe.skipIf(missing !== undefined)(`hostport tour${missing ? ` (${missing})`
     test(`meets every expectation of the how-to with ${what}, and leaves nothing behind`, async () => {
       const lab = tourLab();
       const ran = await lab.hostport('tour', ...words);
-      expect(ran.stdout).toContain(rules);
-      expect(ran.stdout).toMatch(/^(\d+) of \1 expectations met$/m);
+      expect(ran.stdout, ran.stderr).toContain(rules);
+      expect(ran.stdout, ran.stderr).toMatch(/^(\d+) of \1 expectations met$/m);
       expect(ran.stdout).not.toContain('✗');
       expect(ran.code).toBe(0);
       expect(leftovers('kind')).toEqual([]);
@@ -32,7 +32,7 @@ describe.skipIf(missing !== undefined)(`hostport tour${missing ? ` (${missing})`
   test('meets them on a machine whose /opt/cni/bin has other plugins than portmap', async () => {
     const lab = tourLab();
     const ran = await lab.command(['unshare', '-m', 'sh', '-c', withOtherPlugins('tour')]);
-    expect(ran.stdout).toMatch(/^(\d+) of \1 expectations met$/m);
+    expect(ran.stdout, ran.stderr).toMatch(/^(\d+) of \1 expectations met$/m);
     expect(ran.code).toBe(0);
     expect(leftovers('kind')).toEqual([]);
     await lab.delete();
@@ -64,7 +64,7 @@ To keep the cluster in that state: ${PROGRAM} tour --keep
     const lab = tourLab();
     const ran = await lab.hostport('tour', '--keep', '--backend', 'nftables');
     expect(ran.stdout).toContain('nft list table inet hostport');
-    expect(ran.stdout).toMatch(/^(\d+) of \1 expectations met$/m);
+    expect(ran.stdout, ran.stderr).toMatch(/^(\d+) of \1 expectations met$/m);
     expect(ran.stdout).not.toContain('✗');
     expect(ran.code).toBe(0);
     expect(await lab.must('get', 'nodes', '--name', 'kind')).toContain('kind-worker3\n');
