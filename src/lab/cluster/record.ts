@@ -84,7 +84,8 @@ export async function requireRecord(cluster: string): Promise<ClusterRecord> {
 
 /** Names of all clusters on this machine, sorted; one whose creation died half way is among them. */
 export async function listClusters(): Promise<string[]> {
-  return namesIn(STATE_ROOT);
+  // Whoever creates another tries, under a name that no cluster may have, whether it can write here.
+  return namesIn(STATE_ROOT).filter((name) => !name.startsWith('.'));
 }
 
 /** Node images that clusters of this machine are made from. */
