@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { portJump } from '../src/netfilter/nft/kernel-rules.ts';
-import { seeded } from '../src/netfilter/trace/testing/random-rules.ts';
+import { seededBelow } from '../src/netfilter/trace/testing/random-rules.ts';
 import { attribute, netlinkMessage } from '../src/sys/netlink.ts';
 import { messageReader } from '../src/sys/netlink-messages.ts';
 import { COMPILE_MS, compileNative } from './compile-native.ts';
@@ -109,7 +109,7 @@ test('a rule that ends anywhere', async () => {
 });
 
 test('rules of random bytes', async () => {
-  const below = seeded(7);
+  const below = seededBelow(7);
   const happens = (percent: number) => below(100) < percent;
   const changed = Array.from({ length: RANDOM }, () => {
     const fields = { chain: happens(20) ? 'WANTED' : 'OTHER', ports: [below(90), 443, below(65_536)] };
@@ -130,7 +130,7 @@ test('rules of random bytes', async () => {
 });
 
 test('answers of random bytes', async () => {
-  const below = seeded(8);
+  const below = seededBelow(8);
   const happens = (percent: number) => below(100) < percent;
   const done = netlinkMessage(3, 0, Buffer.alloc(4));
   const answers = Array.from({ length: RANDOM }, () => {

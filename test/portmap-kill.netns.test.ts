@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { takeRulesLock } from '../src/netfilter/iptables/rules-lock.ts';
 import { attachmentChain } from '../src/portmap/layout.ts';
 import { Topology } from '../src/portmap/testing/topology.ts';
+import { seeded } from '../src/util/seeded.ts';
 
 // portmap is killed at any instant of an ADD, a DEL or a GC: what is left of the pod is all of its mapping or nothing, in each family, and the
 // next call puts the rest right. PORTMAP_KILLS chooses how often (`make fuzz`: 500), PORTMAP_SEED other instants.
@@ -22,21 +23,13 @@ const VERBS = ['ADD', 'DEL', 'GC'] as const;
 type Verb = (typeof VERBS)[number];
 
 let lab: Topology;
-let random = SEED;
+const next = seeded(SEED);
 
 beforeAll(async () => {
   lab = await Topology.create();
   for (const name of ['node', 'pod']) await lab.namespace(name);
 });
 afterAll(() => lab.dispose());
-
-/** Numbers from 0 to 1 that are the same for the same seed (mulberry32). */
-function next(): number {
-  random = (random + 0x6d2b79f5) | 0;
-  let t = Math.imul(random ^ (random >>> 15), 1 | random);
-  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-  return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-}
 
 function config(backend: string) {
   return {

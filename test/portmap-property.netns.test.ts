@@ -28,6 +28,7 @@ import { enterNetns } from '../src/sys/netns.ts';
 import { parseCidr } from '../src/util/cidr.ts';
 import type { Family } from '../src/util/family.ts';
 import { isUnspecified, parseIp } from '../src/util/ip.ts';
+import { seeded } from '../src/util/seeded.ts';
 
 // Random histories of a node against a model of what its rules must be. PORTMAP_SEED and PORTMAP_OPERATIONS choose others.
 
@@ -37,15 +38,9 @@ const PROGRAMS: Record<Family, string> = { ipv4: 'iptables', ipv6: 'ip6tables' }
 const HOST_IPS = [undefined, undefined, undefined, '10.78.0.2', '127.0.0.1', '0.0.0.0', 'fd78::2', '::'];
 const PODS = 6;
 
-/** mulberry32: the same numbers for the same seed. */
+/** The same numbers for the same seed. */
 function generator(seed: number) {
-  let state = seed | 0;
-  const next = (): number => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
+  const next = seeded(seed);
   const below = (n: number) => Math.floor(next() * n);
   return { next, below, pick: <T>(of: readonly T[]): T => of[below(of.length)]! };
 }

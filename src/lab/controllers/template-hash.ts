@@ -1,4 +1,5 @@
 import type { PodTemplateSpec } from '../../kube/types.ts';
+import { fnv1a } from '../../util/fnv1a.ts';
 
 /** Kubernetes' alphabet for generated names: no vowels and nothing that looks like one, so that no words arise. */
 const ALPHABET = 'bcdfghjklmnpqrstvwxz2456789';
@@ -17,10 +18,9 @@ export function canonical(value: unknown): string {
  * alphabet. The value differs from Kubernetes' own (which hashes Go's print of the struct); only its stability matters.
  */
 export function templateHash(template: PodTemplateSpec, collisionCount = 0): string {
-  let hash = 0x811c9dc5;
-  for (const byte of new TextEncoder().encode(canonical(template) + (collisionCount || ''))) {
-    hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
-  }
+  // Of its bytes, one character each.
+  const bytes = Buffer.from(canonical(template) + (collisionCount || '')).toString('latin1');
+  const hash = fnv1a(bytes);
   return [...String(hash)].map((digit) => ALPHABET[digit.charCodeAt(0) % ALPHABET.length]).join('');
 }
 

@@ -1,6 +1,8 @@
 /** Which failures can be there at once, and why others cannot. */
+
 import { faultOf } from '../../../src/lab/faults/index.ts';
 import type { Failure } from '../../../src/path/stages/failure.ts';
+import { seeded, shuffled } from '../../../src/util/seeded.ts';
 
 /** Failures that recreate the pod with a broken chain: it has no mapping, and often no sandbox. */
 const WITHOUT_MAPPING: readonly string[] = [
@@ -129,15 +131,8 @@ export function excludedBecause(a: Failure, b: Failure): string | undefined {
   )?.because;
 }
 
-/** The same pairs for the same seed (mulberry32), none twice, each in the order in which it is injected. */
+/** The same pairs for the same seed, none twice, each in the order in which it is injected. */
 export function randomPairs(failures: readonly Failure[], count: number, seed: number): [Failure, Failure][] {
-  let state = seed;
-  const random = () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
   const possible = failures.filter((failure) => faultOf(failure).impossible === undefined);
   const pairs = possible.flatMap((a, i) =>
     possible
@@ -145,9 +140,5 @@ export function randomPairs(failures: readonly Failure[], count: number, seed: n
       .filter((b) => excludedBecause(a, b) === undefined)
       .map((b): [Failure, Failure] => [a, b]),
   );
-  for (let i = pairs.length - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1));
-    [pairs[i], pairs[j]] = [pairs[j]!, pairs[i]!];
-  }
-  return pairs.slice(0, count);
+  return shuffled(pairs, seeded(seed)).slice(0, count);
 }

@@ -1,16 +1,12 @@
+import { seeded } from '../../../util/seeded.ts';
 import { type Place, PORTS, type Rules, type Sending } from './bench.ts';
 
 export type Random = (below: number) => number;
 
-/** Numbers that are the same for the same seed (mulberry32). */
-export function seeded(seed: number): Random {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
+/** Whole numbers that are the same for the same seed. */
+export function seededBelow(seed: number): Random {
+  const next = seeded(seed);
+  return (below) => Math.floor(next() * below);
 }
 
 const ADDRESSES = ['10.78.0.2', '10.78.0.3', '10.88.1.2', '10.88.2.2'];
