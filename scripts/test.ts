@@ -13,10 +13,9 @@
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join, normalize } from 'node:path';
-import { excusedSkips, excuseOf } from './excused-skips.ts';
-import { casesIn } from './junit-report.ts';
+import { excusedSkips } from './excused-skips.ts';
+import { casesIn, type JunitCase } from './junit-report.ts';
 import { neededBuild } from './needed-build.ts';
-import { plainText } from './xml-text.ts';
 
 /** Test files for one process. */
 interface Batch {
@@ -210,11 +209,14 @@ async function lane(queue: Batch[]): Promise<void> {
 
 /** Runs what failed of a batch once more, by files; what is counted then is instead of what was counted of these before. */
 async function runAgain({ batch, ran }: (typeof again)[number]): Promise<void> {
-  const files = batch.paths.filter((path) => ran.failedFiles.has(normalize(path)));
-  // What is of no file (a crash, an error between tests) is of all.
-  const isPart = files.length > 0 && files.length < batch.paths.length && ran.isOfFiles;
+  const failed = ran.cases.filter(({ outcome }) => outcome === 'failed');
+  const failedFiles = new Set(failed.map(({ file }) => file));
+  const files = batch.paths.filter((path) => failedFiles.has(normalize(path)));
+  // What is of no test (a crash, an error between tests) is of all files.
+  const isOfTests = ran.counted.failed === failed.length;
+  const isPart = files.length > 0 && files.length < batch.paths.length && isOfTests;
   const part = isPart ? { ...batch, name: files.join(' '), paths: files } : batch;
-  const counted = isPart ? countFiles(ran.report, ran.failedFiles) : ran.counted;
+  const counted = isPart ? countCases(ran.cases.filter(({ file }) => failedFiles.has(file))) : ran.counted;
   console.log(`\n# ${part.name} failed beside others, and is run once more alone`);
   for (const key of COUNTED) total[key] -= counted[key];
   failures.splice(0, failures.length, ...failures.filter((failure) => !ran.said.includes(failure)));
@@ -228,11 +230,8 @@ interface Ran {
   counted: Counts;
   /** The lines about what failed. */
   said: string[];
-  /** The text of its JUnit report, empty where it wrote none. */
-  report: string;
-  failedFiles: ReadonlySet<string>;
-  /** Whether all that failed is of a file. */
-  isOfFiles: boolean;
+  /** The tests of its JUnit report, none where it wrote none. */
+  cases: readonly JunitCase[];
 }
 
 /** Runs a batch, adds what it counted to the totals and what failed to the failures, and returns both. */
@@ -258,15 +257,17 @@ async function run({ name, paths, seconds, argv, env }: Batch, live: boolean): P
     child.exited,
   ]);
   // A runner that ended badly without a failed test (a crash, an error between tests) has failed, and one without a word.
-  const counted = existsSync(report)
-    ? count(report)
-    : { passed: 0, failed: argv === undefined ? 1 : 0, skipped: 0, excused: 0 };
+  const text = existsSync(report) ? readFileSync(report, 'utf8') : undefined;
+  const cases = casesIn(text ?? '');
+  const counted =
+    text === undefined
+      ? { passed: 0, failed: argv === undefined ? 1 : 0, skipped: 0, excused: 0 }
+      : count(text, cases);
   if (code !== 0 && counted.failed === 0) counted.failed = 1;
   for (const key of COUNTED) total[key] += counted[key];
-  if (process.env.KEEP_REPORTS !== undefined && existsSync(report))
+  if (process.env.KEEP_REPORTS !== undefined && text !== undefined)
     copyFileSync(report, join(process.env.KEEP_REPORTS, basename(report)));
-  const failed = existsSync(report) ? failedIn(report) : [];
-  const isOfFiles = counted.failed === failed.length;
+  const failed = failedIn(cases);
   if (counted.failed > failed.length) {
     failed.push(`exit status ${code}, ${counted.failed - failed.length} failed without a word`);
   }
@@ -275,53 +276,42 @@ async function run({ name, paths, seconds, argv, env }: Batch, live: boolean): P
   const took = (performance.now() - began) / 1000;
   durations.push({ name, seconds: took });
   console.log(`\n# ${name} (${took.toFixed(0)} s)\n${stdout}${stderr}`);
-  const text = existsSync(report) ? readFileSync(report, 'utf8') : '';
-  const failedFiles = new Set(
-    casesIn(text).flatMap(({ file, outcome }) => (outcome === 'failed' ? [file] : [])),
-  );
-  return { counted, said, report: text, failedFiles, isOfFiles };
+  return { counted, said, cases };
 }
 
 function textOf(stream: ReadableStream<Uint8Array> | undefined): Promise<string> {
   return stream === undefined ? Promise.resolve('') : new Response(stream).text();
 }
 
-function count(report: string): Counts {
-  const text = readFileSync(report, 'utf8');
-  const root = /<testsuites[^>]*>/.exec(text)?.[0] ?? '';
+/** What the report's own numbers are, and which of the skipped tests are no failure in CI. */
+function count(report: string, cases: readonly JunitCase[]): Counts {
+  const root = /<testsuites[^>]*>/.exec(report)?.[0] ?? '';
   const number = (name: string) => Number(new RegExp(`\\b${name}="(\\d+)"`).exec(root)?.[1] ?? 0);
   const failed = number('failures') + number('errors');
   const skipped = number('skipped');
-  return { passed: number('tests') - failed - skipped, failed, skipped, excused: excusedIn(text) };
+  const excusedOf = excusedSkips(cases);
+  for (const [excuse, times] of excusedOf) excuses.set(excuse, (excuses.get(excuse) ?? 0) + times);
+  return { passed: number('tests') - failed - skipped, failed, skipped, excused: sumOf(excusedOf) };
 }
 
-/** How many tests of a report were skipped for a reason that counts in CI, too; the reasons are noted. */
-function excusedIn(report: string): number {
-  let all = 0;
-  for (const [excuse, number] of excusedSkips(report)) {
-    all += number;
-    excuses.set(excuse, (excuses.get(excuse) ?? 0) + number);
-  }
-  return all;
+function countCases(cases: readonly JunitCase[]): Counts {
+  const number = (wanted: JunitCase['outcome']) => cases.filter(({ outcome }) => outcome === wanted).length;
+  return {
+    ...{ passed: number('passed'), failed: number('failed'), skipped: number('skipped') },
+    excused: sumOf(excusedSkips(cases)),
+  };
 }
 
-/** What a report counts of some files. */
-function countFiles(report: string, files: ReadonlySet<string>): Counts {
-  const cases = casesIn(report).filter(({ file }) => files.has(file));
-  const number = (wanted: string) => cases.filter(({ outcome }) => outcome === wanted).length;
-  const excused = cases.filter(
-    ({ outcome, name }) => outcome === 'skipped' && excuseOf(name) !== undefined,
-  ).length;
-  return { passed: number('passed'), failed: number('failed'), skipped: number('skipped'), excused };
+function sumOf(counts: ReadonlyMap<string, number>): number {
+  return [...counts.values()].reduce((sum, times) => sum + times, 0);
 }
 
-/** Each failed test of a report: its name and the beginning of its error, on one line. */
-function failedIn(report: string): string[] {
-  const cases = readFileSync(report, 'utf8').matchAll(
-    /<testcase name="([^"]*)" classname="([^"]*)"[^>]*>\s*<(?:failure|error)(?: type="[^"]*")?(?: message="([^"]*)")?/g,
-  );
-  return [...cases].map(([, test = '', suite = '', message = '']) => {
-    const said = plainText(message).replace(/\s+/g, ' ').trim();
-    return `${plainText(suite)} > ${plainText(test)}: ${said.slice(0, SAID)}`;
-  });
+/** Each failed test: its name and the beginning of its error, on one line. */
+function failedIn(cases: readonly JunitCase[]): string[] {
+  return cases
+    .filter(({ outcome }) => outcome === 'failed')
+    .map(({ groups, name, message }) => {
+      const said = message.replace(/\s+/g, ' ').trim();
+      return `${groups} > ${name}: ${said.slice(0, SAID)}`;
+    });
 }
