@@ -14,21 +14,14 @@ export function DifferenceView({ difference }: { difference: Difference }) {
         {({ code, severity, message }) => (
           <>
             {severity === 'note' ? null : <Mark kind={severity} />}{' '}
-            <code>
-              <Name text={code} />
-            </code>{' '}
-            <Name text={message} />
+            <FindingText code={code} message={message} />
           </>
         )}
       </Part>
       <Part title="Fixed or gone" items={solved}>
         {({ code, message }) => (
           <>
-            <Mark kind="good" silent />{' '}
-            <code>
-              <Name text={code} />
-            </code>{' '}
-            <Name text={message} />
+            <Mark kind="good" silent /> <FindingText code={code} message={message} />
           </>
         )}
       </Part>
@@ -81,6 +74,17 @@ function Part<T>({
           <li key={i}>{children(item)}</li>
         ))}
       </ul>
+    </>
+  );
+}
+
+function FindingText({ code, message }: Pick<Difference['found'][number], 'code' | 'message'>) {
+  return (
+    <>
+      <code>
+        <Name text={code} />
+      </code>{' '}
+      <Name text={message} />
     </>
   );
 }

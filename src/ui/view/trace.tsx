@@ -4,6 +4,7 @@ import type { TraceDocument } from '../../path/trace/document.ts';
 import { safeText } from '../../util/safe-text.ts';
 import type { LabOrder } from '../lab-door.ts';
 import type { Answer } from './connection.ts';
+import { NodeOptions } from './node-options.tsx';
 import { type Stop, stopsOf } from './packet.ts';
 
 /** How long the packet stays at a stop, in milliseconds. */
@@ -65,11 +66,7 @@ export function TraceView({
           From
           <select value={from} onChange={(event) => setFrom(event.currentTarget.value)}>
             <option value="outside">outside of the nodes</option>
-            {nodes.map((name) => (
-              <option key={name} value={name}>
-                {safeText(name)}
-              </option>
-            ))}
+            <NodeOptions nodes={nodes} />
           </select>
         </label>
         <button type="submit" disabled={isBusy || isSending}>

@@ -5,6 +5,7 @@ import { safeText } from '../../util/safe-text.ts';
 import type { LabOrder } from '../lab-door.ts';
 import type { LabState, UiStart } from '../protocol.ts';
 import type { Answer } from './connection.ts';
+import { NodeOptions } from './node-options.tsx';
 import { timeOf } from './times.ts';
 
 /** What breaks and fixes the lab. */
@@ -62,11 +63,7 @@ export function Workbench({
             Node
             <select value={node} onChange={(event) => setNode(event.currentTarget.value)}>
               <option value="">the first that suits</option>
-              {nodes.map((name) => (
-                <option key={name} value={name}>
-                  {safeText(name)}
-                </option>
-              ))}
+              <NodeOptions nodes={nodes} />
             </select>
           </label>
           <button type="submit" disabled={isBusy || code === ''}>
