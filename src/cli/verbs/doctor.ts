@@ -190,14 +190,18 @@ export function doctorVerb() {
             );
           }
           const { output } = options;
-          // Only a page shows the way of packets, for which all that was seen is kept.
-          const diagnosed = isPage(output) ? diagnose(world) : { diagnosis: diagnosisOf(world) };
-          const diagnosis = chosen(diagnosed.diagnosis, choice, world);
-          const head = headOf(diagnosis, options, target);
-          if (isPage(output) && 'scene' in diagnosed)
+          const head = headOf(world, options, target);
+          let diagnosis: Diagnosis;
+          if (isPage(output)) {
+            // Only a page shows the way of packets, for which all that was seen is kept.
+            const diagnosed = diagnose(world);
+            diagnosis = chosen(diagnosed.diagnosis, choice, world);
             process.stdout.write(await pageOutput(output, diagnosis, diagnosed, head));
-          else if (!isPage(output))
-            await print(diagnosis, diagnosed.diagnosis, head, { ...options, output, choice }, show);
+          } else {
+            const all = diagnosisOf(world);
+            diagnosis = chosen(all, choice, world);
+            await print(diagnosis, all, head, { ...options, output, choice }, show);
+          }
           exitWith(exitStatusOf(diagnosis));
         };
         if (pause === undefined) return look();
@@ -267,10 +271,10 @@ function refusePage({ output, watch, summary, explain, dryRun, cleanup }: Doctor
 }
 
 /** What every format begins with. */
-function headOf(diagnosis: Diagnosis, { from }: DoctorOptions, target: Target | undefined) {
+function headOf({ observedAt }: World, { from }: DoctorOptions, target: Target | undefined) {
   const local = `This machine, ${hostname()}, as a node`;
   return {
-    title: target?.title ?? (from === undefined ? local : `Bundle ${from} of ${diagnosis.observedAt}`),
+    title: target?.title ?? (from === undefined ? local : `Bundle ${from} of ${observedAt}`),
     program: calledAs(),
     flags: target?.flags ?? '',
   };
