@@ -15,12 +15,13 @@ PROGRAM := bin/hostport
 IMAGES := dist/images/index.json
 NODE_IMAGE := .stamps/node-image
 
-.PHONY: lab test check build tested setup bench real release login push sign publish refresh-lock test-release test-real test-conformance mutation fuzz advisories soak agreement clean help
+.PHONY: lab test test-long check build tested setup bench real release login push sign publish refresh-lock test-release test-real test-conformance mutation fuzz advisories soak agreement clean help
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make lab    create the how-to's cluster, deploy its pods, show what answers"
 	@echo "make test   run every check and test"
+	@echo "make test-long  run what takes minutes more: pages in a browser, other ways to attach pods"
 	@echo "make build  build bin/hostport, dist/cni/* and the node image"
 	@echo "make real   build the real Kubernetes, Cilium and Helm into the user's cache"
 	@echo "make test-real  run the tests on what make real has built"
@@ -84,6 +85,10 @@ check: $(SCHEMA) $(FAILURES) $(PAGE) | setup
 # It builds and checks what is needed itself, beside the first tests.
 test: $(SCHEMA) $(FAILURES) $(PAGE) | setup
 	$(BUN) scripts/test.ts
+
+# What `make test` has no time for.
+test-long: $(SCHEMA) $(FAILURES) $(PAGE) | setup
+	$(BUN) scripts/test.ts --long
 
 # The evaluator of rules against the kernel, with many more rule sets than in `make test`.
 agreement: | setup

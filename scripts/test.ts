@@ -5,7 +5,8 @@
  * `bun scripts/test.ts [PATH…]` builds what the paths need and runs only what they match, one after another. With KEEP_REPORTS the JUnit reports
  * are kept in that directory, named such that a later one sorts behind.
  *
- * Without paths it runs `make check` as well, beside the tests: red, it fails the run.
+ * Without paths it runs `make check` as well, beside the tests: red, it fails the run. What `make test` has no time for is left out then, and is
+ * all that `bun scripts/test.ts --long` runs.
  *
  * A lab waits as often as it computes, so test files run in four lanes, each file of the lab in a process of its own. A file's output is
  * printed when it has ended, so that what belongs together stays together; what took longest, what failed, and why, is printed at the end.
@@ -38,6 +39,8 @@ interface Counts {
 
 const COUNTED = ['passed', 'failed', 'skipped', 'excused'] as const;
 
+/** Paths, or `--long`. */
+const chosen = process.argv.slice(2);
 const isInCi = process.env.CI === 'true';
 /** With more files failed than these it is not the load. */
 const MOST_AGAIN = 4;
@@ -72,6 +75,9 @@ const inLab = (name: string) => `./test/e2e/${name}.test.ts`;
  */
 const ON_BUN = ['./src/portmap/nftables.netns.test.ts'];
 
+/** What `make test-long` runs: pages in a real browser, and ways to attach pods that differ in what the doctor reads, not in how it judges. */
+const LONG = ['./test/*-page.netns.test.ts', './test/topologies.netns.test.ts'];
+
 /** The batches that take longest, by a part of their name. One that is no longer there changes the order only. */
 const LONGEST = [
   'units',
@@ -99,15 +105,29 @@ interface Plan {
   alone: Batch[];
 }
 
+function planned(): Plan {
+  if (chosen.length === 0) return allBatches();
+  if (chosen[0] === '--long') return longBatches();
+  return { together: [], alone: [{ name: chosen.join(' '), paths: chosen, seconds: LAB_SECONDS }] };
+}
+
+const one = (path: string, seconds: number): Batch => ({ name: path.slice(2), paths: [path], seconds });
+
+function longBatches(): Plan {
+  return { together: LONG.flatMap(glob).map((path) => one(path, UNIT_SECONDS)), alone: [] };
+}
+
 function allBatches(): Plan {
-  const netns = [...glob('src/**/*.netns.test.ts'), ...glob('test/*.netns.test.ts')];
+  const long = LONG.flatMap(glob);
+  const netns = [...glob('src/**/*.netns.test.ts'), ...glob('test/*.netns.test.ts')].filter(
+    (path) => !long.includes(path),
+  );
   const others = [...glob('src/**/*.test.ts'), ...glob('test/*.test.ts')].filter(
-    (path) => !netns.includes(path),
+    (path) => !netns.includes(path) && !long.includes(path),
   );
   // These begin before the build has ended.
   const units = others.filter((path) => neededBuild([path], process.cwd()) === undefined);
   const lab = glob('test/e2e/*.test.ts').filter((path) => ![...HOW_TO, ...ALONE].map(inLab).includes(path));
-  const one = (path: string, seconds: number): Batch => ({ name: path.slice(2), paths: [path], seconds });
   const together = [
     { name: 'units', paths: units, seconds: UNIT_SECONDS },
     { name: 'make check', paths: [], seconds: 0, argv: ['make', '-s', 'check'] },
@@ -132,11 +152,7 @@ function allBatches(): Plan {
   };
 }
 
-const chosen = process.argv.slice(2);
-const { together, alone }: Plan =
-  chosen.length > 0
-    ? { together: [], alone: [{ name: chosen.join(' '), paths: chosen, seconds: LAB_SECONDS }] }
-    : allBatches();
+const { together, alone } = planned();
 
 const total: Counts = { passed: 0, failed: 0, skipped: 0, excused: 0 };
 const failures: string[] = [];
@@ -175,7 +191,8 @@ process.exit(total.failed === 0 && total.passed + total.skipped > 0 ? 0 : 1);
 
 /** Builds what the tests run, if it is older than its sources. When that fails, what needs it is not run. */
 async function build(): Promise<void> {
-  const target = chosen.length === 0 ? 'tested' : neededBuild(chosen, process.cwd());
+  const paths = [...together, ...alone].flatMap((batch) => batch.paths);
+  const target = chosen.length === 0 ? 'tested' : neededBuild(paths, process.cwd());
   if (target !== undefined) {
     const child = Bun.spawn(['make', '-s', target], { stdout: 'inherit', stderr: 'inherit' });
     if ((await child.exited) !== 0) {
