@@ -75,8 +75,15 @@ const inLab = (name: string) => `./test/e2e/${name}.test.ts`;
  */
 const ON_BUN = ['./src/portmap/nftables.netns.test.ts'];
 
-/** What `make test-long` runs: pages in a real browser, and ways to attach pods that differ in what the doctor reads, not in how it judges. */
-const LONG = ['./test/*-page.netns.test.ts', './test/topologies.netns.test.ts'];
+/**
+ * What `make test-long` runs: pages in a real browser, ways to attach pods that differ in what the doctor reads and not in how it judges, and
+ * a run of `heal` without each right of its role.
+ */
+const LONG = [
+  './test/*-page.netns.test.ts',
+  './test/topologies.netns.test.ts',
+  './test/e2e/any-rights.test.ts',
+];
 
 /** The batches that take longest, by a part of their name. One that is no longer there changes the order only. */
 const LONGEST = [
@@ -114,7 +121,8 @@ function planned(): Plan {
 const one = (path: string, seconds: number): Batch => ({ name: path.slice(2), paths: [path], seconds });
 
 function longBatches(): Plan {
-  return { together: LONG.flatMap(glob).map((path) => one(path, UNIT_SECONDS)), alone: [] };
+  const seconds = (path: string) => (path.includes('/e2e/') ? LAB_SECONDS : UNIT_SECONDS);
+  return { together: LONG.flatMap(glob).map((path) => one(path, seconds(path))), alone: [] };
 }
 
 function allBatches(): Plan {
@@ -127,7 +135,8 @@ function allBatches(): Plan {
   );
   // These begin before the build has ended.
   const units = others.filter((path) => neededBuild([path], process.cwd()) === undefined);
-  const lab = glob('test/e2e/*.test.ts').filter((path) => ![...HOW_TO, ...ALONE].map(inLab).includes(path));
+  const elsewhere = [...long, ...[...HOW_TO, ...ALONE].map(inLab)];
+  const lab = glob('test/e2e/*.test.ts').filter((path) => !elsewhere.includes(path));
   const together = [
     { name: 'units', paths: units, seconds: UNIT_SECONDS },
     { name: 'make check', paths: [], seconds: 0, argv: ['make', '-s', 'check'] },

@@ -12,7 +12,8 @@ import { pidsIn } from './node-view.ts';
 
 /** What the node's own daemons create and remove. */
 const ITS_OWN = /^\/(?:run\/(?:containerd|hostport|runit|sv)|var\/lib\/etcd)/;
-const RUNS = 'hostport.dev/doctor-run';
+/** The label of the namespaces of runs. */
+export const RUNS = 'hostport.dev/doctor-run';
 
 /** The arguments of a process; none when it has ended. */
 const argvOf = (pid: number) => readProcFile(`/proc/${pid}/cmdline`).split('\0');
@@ -39,6 +40,25 @@ export interface AnyCluster {
   missing: string | undefined;
 }
 
+/** Creates a cluster with one control plane and these workers, on each of which a pod with a hostPort runs: `echo1` and so on. */
+export async function createAnyCluster(
+  lab: Lab,
+  words: readonly string[],
+  workers: readonly string[],
+): Promise<void> {
+  const config = lab.file(
+    'config.yaml',
+    `kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes:\n- role: control-plane\n${'- role: worker\n'.repeat(workers.length)}`,
+  );
+  const create = [PROGRAM, 'create', 'cluster', '--name', lab.name, '--config', config, ...words];
+  expect(await lab.command(create, { timeoutMs: 240_000 })).toMatchObject({ code: 0 });
+  const pods = workers.map((worker, index) => ({ name: `echo${index + 1}`, worker }));
+  const manifests = pods.map(({ name, worker }) => echo(name, worker)).join('---\n');
+  await lab.mustKubectl('apply', '-f', lab.file('pods.yaml', manifests));
+  const ready = ['wait', '--for=condition=Ready', ...pods.map(({ name }) => `pod/${name}`)];
+  await lab.mustKubectl(...ready, '--timeout=60s');
+}
+
 /**
  * A cluster of the lab, examined as any other: by its kubeconfig, from the machine's own network, where nothing of it can be reached but its API.
  */
@@ -53,15 +73,7 @@ export function anyCluster({ title, name, words, missing }: AnyCluster): void {
     let before: Awaited<ReturnType<typeof state>>;
 
     beforeAll(async () => {
-      const config = lab.file(
-        'config.yaml',
-        'kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes:\n- role: control-plane\n- role: worker\n- role: worker\n',
-      );
-      const create = [PROGRAM, 'create', 'cluster', '--name', lab.name, '--config', config, ...words];
-      expect(await lab.command(create, { timeoutMs: 240_000 })).toMatchObject({ code: 0 });
-      const pods = lab.file('pods.yaml', [echo('echo1', WORKER), echo('echo2', WORKER2)].join('---\n'));
-      await kubectl('apply', '-f', pods);
-      await kubectl('wait', '--for=condition=Ready', 'pod/echo1', 'pod/echo2', '--timeout=60s');
+      await createAnyCluster(lab, words, [WORKER, WORKER2]);
       // Whoever examines a cluster for the first time has its image pulled, which stays in the runtime's store.
       const ran = await doctor();
       expect(ran).toMatchObject({ code: 0 });
