@@ -1,19 +1,16 @@
-import { type AddressValue, formatAddress, isLoopback, parseAddress } from '../../util/address.ts';
-import type { NftFamily } from '../../util/family.ts';
+import { type AddressValue, formatAddress, parseAddress } from '../../util/address.ts';
 import { NAT_PRIORITY, reversedTies, type Slot, slotsAt } from '../read/hook-order.ts';
 import {
   type BaseChain,
   type Chain,
   type Element,
   type Expression,
-  type Field,
   type Hook,
   type Lookup,
   MAX_CHAIN_DEPTH,
   MAX_RULES,
   type Match,
   type NatTarget,
-  protocolNumber,
   type Rule,
   type Ruleset,
   type Statement,
@@ -21,16 +18,18 @@ import {
   type Verdict,
 } from '../read/model.ts';
 import { rulesForPort } from '../read/port-index.ts';
-import { ABSENT, addressType, evaluateMatch, type FieldValue, lookUp } from './evaluate.ts';
+import { Branch, type Ended, hasConnection, isTemplate, join } from './branch.ts';
+import { ABSENT, evaluateMatch, lookUp } from './evaluate.ts';
+import { summarise } from './outcomes.ts';
+import { PacketValues } from './packet-values.ts';
+import { push } from './shared-list.ts';
 import type {
   Decision,
   Environment,
-  Known,
   Outcome,
   Packet,
   Route,
   RuleBudget,
-  Step,
   Trace,
   Translation,
   Unknown,
@@ -79,103 +78,6 @@ export function traceAtDevices(
   return tracePacket({ tables, atDevices: [], beyond: [] }, packet, environment, budget);
 }
 
-/** A list that branches share. */
-interface Link<T> {
-  item: T;
-  previous: Link<T> | undefined;
-  length: number;
-  /** A link far behind, by which any of them is found in few steps: branches of thousands of assumptions are compared thousands of times. */
-  jump: Link<T> | undefined;
-}
-
-/** The jumps are those of Myers, "An applicative random-access stack" (1983): each as long as the two before it together and one more. */
-function push<T>(list: Link<T> | undefined, item: T): Link<T> {
-  const [one, two] = [list?.jump, list?.jump?.jump];
-  const length = lengthOf(list);
-  const isPair = length - lengthOf(one) === lengthOf(one) - lengthOf(two);
-  return { item, previous: list, length: length + 1, jump: isPair ? two : list };
-}
-
-function lengthOf(list: Link<unknown> | undefined): number {
-  return list?.length ?? 0;
-}
-
-/** The beginning of a list, so long. */
-function beginning<T>(list: Link<T> | undefined, length: number): Link<T> | undefined {
-  let link = list;
-  while (link !== undefined && link.length > length) {
-    link = lengthOf(link.jump) >= length ? link.jump : link.previous;
-  }
-  return link;
-}
-
-function toArray<T>(list: Link<T> | undefined): T[] {
-  const items: T[] = [];
-  for (let link = list; link !== undefined; link = link.previous) items.push(link.item);
-  return items.reverse();
-}
-
-function commonPart<T>(a: Link<T> | undefined, b: Link<T> | undefined): Link<T> | undefined {
-  const length = Math.min(lengthOf(a), lengthOf(b));
-  let [x, y] = [beginning(a, length), beginning(b, length)];
-  // Of the same length their jumps are as long, too.
-  while (x !== y) {
-    if (x!.jump === y!.jump) [x, y] = [x!.previous, y!.previous];
-    else [x, y] = [x!.jump, y!.jump];
-  }
-  return x;
-}
-
-type Assumption = Outcome['assumed'][number];
-
-/** The state of one branch. */
-class Branch {
-  source: AddressValue | undefined;
-  destination: AddressValue | undefined;
-  sourcePort: number | undefined;
-  destinationPort: number | undefined;
-  /** The destination is the node itself, also where its address is not known. */
-  redirected = false;
-  /** The destination with which it came in by lo: it goes there unless rules change that. */
-  byLoopbackTo: AddressValue | undefined;
-  mark: number | undefined;
-  connectionMark: number | undefined = 0;
-  tracking: 'not yet' | 'tracked' | 'untracked' = 'not yet';
-  destinationBound = false;
-  sourceBound = false;
-  inputInterface: string | undefined;
-  outputInterface: string | undefined;
-  /** Where it goes after the output hook, whose chains see the interface of the first decision to the end (nf_hook_state). */
-  nextInterface: string | undefined;
-  translation: Translation | undefined;
-  sourceTranslation: Translation | undefined;
-  /** Whether a translation changed anything: the status bits of the connection. */
-  destinationChanged = false;
-  sourceChanged = false;
-  notrack: Rule | undefined;
-  /** What chose the zone in which its connection will be looked up. */
-  zone: { rule: Rule; text: string } | undefined;
-  several = false;
-  delivery: Outcome['delivery'];
-  steps: Link<Step> | undefined;
-  assumed: Link<Assumption> | undefined;
-
-  fork(): Branch {
-    return Object.assign(new Branch(), this);
-  }
-
-  assume(unknown: Unknown, holds: boolean): Branch {
-    this.assumed = push(this.assumed, { unknown, holds });
-    return this;
-  }
-}
-
-interface Ended {
-  branch: Branch;
-  verdict: Outcome['verdict'];
-  decision: Decision | undefined;
-}
-
 /** How branches leave a chain. */
 interface Leaving {
   /** By its end or a return. */
@@ -187,22 +89,14 @@ class Tracer {
   readonly #ruleset: Ruleset;
   readonly #packet: Packet;
   readonly #environment: Environment;
-  readonly #protocol: number;
-  /** Of the packet as it came. */
-  readonly #own: { source: AddressValue; destination: AddressValue };
-  /** Of the connection's first packet. */
-  readonly #original: { source: AddressValue; destination: AddressValue };
-  readonly #local = new Map<AddressValue, boolean>();
+  readonly #values: PacketValues;
   readonly #ended: Ended[] = [];
   readonly #budget: RuleBudget;
   #looked = 0;
   // Where the packet is.
   #hook: Hook;
   #base: BaseChain | undefined;
-  #branch: Branch;
-  readonly #read = (field: Field): FieldValue => this.#value(field);
   readonly #ids = new Map<object, number>();
-  #isTemplateWritten: boolean | undefined;
 
   constructor(
     ruleset: Ruleset,
@@ -214,36 +108,21 @@ class Tracer {
     this.#ruleset = ruleset;
     this.#packet = packet;
     this.#environment = environment;
-    const protocol = protocolNumber(packet.protocol);
-    if (protocol === undefined) throw new Error(`packet: ${packet.protocol} is not a protocol`);
-    this.#protocol = protocol;
-    this.#own = {
-      source: addressOf(packet.source, packet.family),
-      destination: addressOf(packet.destination, packet.family),
-    };
-    const { answers } = packet;
-    this.#original =
-      answers === undefined
-        ? this.#own
-        : {
-            source: addressOf(answers.source, packet.family),
-            destination: addressOf(answers.destination, packet.family),
-          };
+    this.#values = new PacketValues(ruleset, packet, environment);
     if (packet.entry === 'prerouting' && packet.inputInterface === undefined) {
       throw new Error('packet: an incoming packet needs its input interface');
     }
-    if (answers !== undefined && (packet.entry !== 'prerouting' || packet.ctState !== 'established')) {
+    if (packet.answers !== undefined && (packet.entry !== 'prerouting' || packet.ctState !== 'established')) {
       throw new Error('packet: an answer comes in, of an established connection');
     }
     this.#hook = packet.entry;
-    this.#branch = new Branch();
   }
 
   run(): readonly Ended[] {
     const packet = this.#packet;
-    const start = this.#branch;
-    start.source = this.#own.source;
-    start.destination = this.#own.destination;
+    const start = new Branch();
+    start.source = this.#values.own.source;
+    start.destination = this.#values.own.destination;
     start.sourcePort = packet.sourcePort;
     start.destinationPort = packet.destinationPort;
     start.mark = packet.mark ?? 0;
@@ -353,7 +232,7 @@ class Tracer {
       byLoopbackTo !== undefined &&
       destination !== byLoopbackTo &&
       source !== undefined &&
-      this.#isLocal(source)
+      this.#values.isLocal(source)
     );
   }
 
@@ -402,11 +281,11 @@ class Tracer {
     const { answers } = this.#packet;
     if (answers === undefined || branch.tracking === 'untracked') return;
     if (this.#hook === 'prerouting' && branch.sourceChanged) {
-      branch.destination = this.#original.source;
+      branch.destination = this.#values.original.source;
       branch.destinationPort = undefined;
     }
     if ((this.#hook === 'postrouting' || this.#hook === 'input') && branch.destinationChanged) {
-      branch.source = this.#original.destination;
+      branch.source = this.#values.original.destination;
       branch.sourcePort = answers.destinationPort;
     }
   }
@@ -538,8 +417,7 @@ class Tracer {
     for (let i = from; i < rule.expressions.length; i++) {
       const expression = rule.expressions[i]!;
       if (expression.kind === 'match' || expression.kind === 'any-of' || expression.kind === 'opaque-match') {
-        this.#branch = branch;
-        const truth = evaluateMatch(expression, this.#read);
+        const truth = evaluateMatch(expression, this.#values.at(branch, this.#base!));
         if (truth === true) continue;
         if (truth === undefined) {
           const opaque = expression.kind === 'opaque-match';
@@ -694,19 +572,14 @@ class Tracer {
     change: (mark: number | undefined) => number | undefined,
   ): void {
     if (of === 'packet') branch.mark = change(branch.mark);
-    else if (this.#hasConnection(branch)) branch.connectionMark = change(branch.connectionMark);
-  }
-
-  /** An invalid packet has been tracked, and belongs to no connection. */
-  #hasConnection({ tracking }: Branch): boolean {
-    return tracking === 'tracked' && this.#packet.ctState !== 'invalid';
+    else if (hasConnection(branch, this.#packet)) branch.connectionMark = change(branch.connectionMark);
   }
 
   #copyMark(branch: Branch, to: 'packet' | 'connection', mask: number): void {
     // Without a connection there is nothing to copy to or from.
     const ofTemplate = isTemplate(branch) && to === 'packet' && this.#base?.backend !== 'nft';
-    if (!this.#hasConnection(branch) && !ofTemplate) return;
-    const ofConnection = ofTemplate ? this.#templateMark() : branch.connectionMark;
+    if (!hasConnection(branch, this.#packet) && !ofTemplate) return;
+    const ofConnection = ofTemplate ? this.#values.templateMark() : branch.connectionMark;
     const from = to === 'packet' ? ofConnection : branch.mark;
     this.#writeMark(branch, to, (mark) =>
       mark === undefined || from === undefined ? undefined : ((mark & ~mask) | (from & mask)) >>> 0,
@@ -784,7 +657,7 @@ class Tracer {
     if (kind === 'redirect' && family === 'ip' && branch.inputInterface === 'lo') return 0x7f000001;
     const { destination } = branch;
     // Of IPv6 the source is selected for the destination, and one of the node's own selects itself (RFC 6724, rule 1).
-    if (kind === 'masquerade' && typeof destination === 'bigint' && this.#isLocal(destination))
+    if (kind === 'masquerade' && typeof destination === 'bigint' && this.#values.isLocal(destination))
       return destination;
     const name = kind === 'redirect' ? branch.inputInterface : branch.outputInterface;
     const text = name === undefined ? undefined : this.#environment.primaryAddress?.(name, family);
@@ -826,8 +699,7 @@ class Tracer {
     let possible: (Element | undefined)[];
     if (lookup.key === undefined) possible = [...lookup.map.elements];
     else {
-      this.#branch = branch;
-      const found = lookUp(lookup.key, lookup.map, this.#read);
+      const found = lookUp(lookup.key, lookup.map, this.#values.at(branch, this.#base!));
       if (found === ABSENT) return [{ element: undefined, branch }];
       if (found.certain !== undefined) return [{ element: found.certain, branch }];
       possible = [...found.possible];
@@ -854,154 +726,6 @@ class Tracer {
 
   #step(branch: Branch, rule: Rule, element?: Element): void {
     branch.steps = push(branch.steps, { hook: this.#hook, chain: this.#base!, rule, element });
-  }
-
-  #value(field: Field): FieldValue {
-    const branch = this.#branch;
-    switch (field) {
-      case 'family':
-        return this.#packet.family;
-      case 'protocol':
-        return this.#protocol;
-      case 'source':
-        return branch.source;
-      case 'destination':
-        return branch.destination;
-      case 'source-port':
-        return HAS_PORTS.has(this.#protocol) ? branch.sourcePort : undefined;
-      case 'destination-port':
-        return HAS_PORTS.has(this.#protocol) ? branch.destinationPort : undefined;
-      // Where there is none, its name is empty.
-      case 'input-interface':
-        return branch.inputInterface ?? '';
-      case 'output-interface':
-        return branch.outputInterface ?? '';
-      case 'mark':
-        return branch.mark;
-      case 'source-type':
-        return branch.source === undefined ? undefined : this.#addressType(branch.source);
-      case 'destination-type':
-        if (branch.redirected) return 'local';
-        return branch.destination === undefined ? undefined : this.#addressType(branch.destination);
-      case 'reverse-path':
-        return this.#reversePath(0);
-      case 'reverse-path-by-mark':
-        return this.#reversePath(branch.mark);
-      default:
-        return this.#connectionValue(field);
-    }
-  }
-
-  /** Where the route back to the source leads, as a packet of the node itself to it would go (rpfilter_lookup_reverse). */
-  #reversePath(mark: number | undefined): FieldValue {
-    const { source, destination, inputInterface } = this.#branch;
-    if (inputInterface === undefined || inputInterface === 'lo') return 'kept';
-    if (source === undefined || destination === undefined) return undefined;
-    const { family } = this.#packet;
-    const route = this.#environment.route({
-      family,
-      source: formatAddress(destination),
-      destination: formatAddress(source),
-      inputInterface: undefined,
-      mark,
-    });
-    if (route.kind === 'unknown') return undefined;
-    if (route.kind !== 'forward') return 'none';
-    if (route.outputInterface === inputInterface) return 'kept';
-    // Of IPv6 the kernel looks among the routes of the interface alone, of which there may be a less specific one.
-    return family === 'ip' ? 'other' : undefined;
-  }
-
-  #connectionValue(field: Field): FieldValue {
-    const branch = this.#branch;
-    const state = this.#packet.ctState ?? 'new';
-    const connected = this.#hasConnection(branch);
-    if (isTemplate(branch)) return this.#templateValue(field);
-    if (field === 'ct-state') {
-      if (branch.tracking === 'untracked') return 'untracked';
-      return connected ? [state, ...statusOf(branch)] : 'invalid';
-    }
-    if (!connected) return ABSENT;
-    switch (field) {
-      case 'ct-status':
-        return statusOf(branch);
-      case 'ct-mark':
-        return branch.connectionMark;
-      case 'ct-direction':
-        if (this.#packet.answers !== undefined) return 'reply';
-        return state === 'new' ? 'original' : undefined;
-      case 'ct-original-source':
-        return this.#original.source;
-      case 'ct-original-destination':
-        return this.#original.destination;
-      case 'ct-original-destination-port':
-        return HAS_PORTS.has(this.#protocol)
-          ? (this.#packet.answers ?? this.#packet).destinationPort
-          : undefined;
-      default:
-        return undefined;
-    }
-  }
-
-  /**
-   * Of the template that stands for a connection: it is new. nft reads nothing else of it (nft_ct_get_eval); to iptables it is a connection whose ends
-   * and mark are 0 (xt_conntrack, xt_connmark).
-   */
-  #templateValue(field: Field): FieldValue {
-    if (field === 'ct-state') return 'new';
-    if (this.#base?.backend === 'nft') return ABSENT;
-    switch (field) {
-      case 'ct-direction':
-        return 'original';
-      case 'ct-mark':
-        return this.#templateMark();
-      case 'ct-original-destination-port':
-        return 0;
-      case 'ct-original-source':
-      case 'ct-original-destination':
-        return this.#packet.family === 'ip' ? 0 : 0n;
-      default:
-        return ABSENT;
-    }
-  }
-
-  /** One template serves all packets: what a rule of iptables writes into its mark stays there. */
-  #templateMark(): number | undefined {
-    this.#isTemplateWritten ??= this.#ruleset.tables.some(
-      ({ backend, name, chains }) =>
-        backend !== 'nft' &&
-        name === 'raw' &&
-        [...chains.values()].some(({ rules }) =>
-          rules.some(({ expressions }) => expressions.some(writesConnectionMark)),
-        ),
-    );
-    return this.#isTemplateWritten ? undefined : 0;
-  }
-
-  #addressType(value: AddressValue): string {
-    const type = addressType(value, this.#isLocal(value));
-    // Of IPv4 what has no route is unicast all the same (inet_addr_type), of IPv6 it is not (nft_fib6_eval_type).
-    return type === 'unicast' && typeof value === 'bigint' && this.#isUnroutable(value)
-      ? 'unreachable'
-      : type;
-  }
-
-  #isUnroutable(value: AddressValue): boolean {
-    const { family } = this.#packet;
-    const [source, destination] = [formatAddress(this.#own.source), formatAddress(value)];
-    const { inputInterface, mark } = this.#branch;
-    return (
-      this.#environment.route({ family, source, destination, inputInterface, mark }).kind === 'unroutable'
-    );
-  }
-
-  #isLocal(value: AddressValue): boolean {
-    let local = this.#local.get(value);
-    if (local === undefined) {
-      local = isLoopback(value) || this.#environment.isLocal(formatAddress(value));
-      this.#local.set(value, local);
-    }
-    return local;
   }
 
   #tableOf(chain: Chain): Table | undefined {
@@ -1096,51 +820,9 @@ const LOOKS_UP: ReadonlySet<Expression['kind']> = new Set([
 /** States of a packet whose connection was there before it. */
 const IN_A_CONNECTION: ReadonlySet<string> = new Set(['established', 'related']);
 
-const HAS_PORTS = new Set(['tcp', 'udp', 'sctp', 'dccp', 'udplite'].map((name) => protocolNumber(name)));
-
 /** `push(...items)` takes what fits on the stack. */
 function addAll<T>(list: T[], items: Iterable<T>): void {
   for (const item of items) list.push(item);
-}
-
-function join(into: Branch, from: Branch): void {
-  into.several = true;
-  into.steps = sharedSteps(into.steps, from.steps);
-  into.assumed = commonPart(into.assumed, from.assumed);
-}
-
-/** The steps of one list that are in another, too. */
-function sharedSteps(of: Link<Step> | undefined, and: Link<Step> | undefined): Link<Step> | undefined {
-  const common = commonPart(of, and);
-  const others = new Set<Rule>();
-  for (let link = and; link !== common; link = link!.previous) others.add(link!.item.rule);
-  const shared: Step[] = [];
-  for (let link = of; link !== common; link = link!.previous) {
-    if (others.has(link!.item.rule)) shared.push(link!.item);
-  }
-  return shared.reduceRight(push, common);
-}
-
-function statusOf(branch: Branch): string[] {
-  return [...(branch.destinationChanged ? ['dnat'] : []), ...(branch.sourceChanged ? ['snat'] : [])];
-}
-
-function writesConnectionMark(expression: Expression): boolean {
-  switch (expression.kind) {
-    case 'set-mark':
-    case 'set-mark-from-map':
-    case 'opaque-mark':
-      return expression.of === 'connection';
-    case 'copy-mark':
-      return expression.to === 'connection';
-    default:
-      return false;
-  }
-}
-
-/** What carries a zone has a template of a connection until it is tracked. */
-function isTemplate({ tracking, zone }: Branch): boolean {
-  return tracking === 'not yet' && zone !== undefined;
 }
 
 /** The port after a translation; undefined when the kernel chooses it. One in the range is kept. */
@@ -1149,14 +831,6 @@ function chosenPort(target: NatTarget, before: number | undefined): number | und
   if (port === undefined) return before;
   if (port.from === port.to) return port.from;
   return before !== undefined && before >= port.from && before <= port.to ? before : undefined;
-}
-
-function addressOf(text: string, family: NftFamily): AddressValue {
-  const value = parseAddress(text);
-  if (value === undefined || (typeof value === 'number') !== (family === 'ip')) {
-    throw new Error(`${JSON.stringify(text)} is not an ${family} address`);
-  }
-  return value;
 }
 
 /** Whether an expression leaves the packet as it is. */
@@ -1179,76 +853,6 @@ function fieldsOf(match: Match): string {
     case 'opaque-match':
       return match.text;
   }
-}
-
-function summarise(ended: readonly Ended[]): Trace {
-  const outcomes = ended.map(outcomeOf);
-  const settled = (bound: (branch: Branch) => boolean) => (_: Outcome, i: number) =>
-    ended[i]!.verdict !== 'unknown' || bound(ended[i]!.branch);
-  return {
-    outcomes,
-    verdict: agreed(
-      outcomes,
-      ({ verdict }) => verdict,
-      String,
-      (_, i) => ended[i]!.verdict !== 'unknown',
-    ),
-    translation: agreed(
-      outcomes,
-      ({ translation }) => translation,
-      translationKey,
-      settled((branch) => branch.destinationBound),
-    ),
-    sourceTranslation: agreed(
-      outcomes,
-      ({ sourceTranslation }) => sourceTranslation,
-      translationKey,
-      settled((branch) => branch.sourceBound),
-    ),
-  };
-}
-
-function outcomeOf({ branch, verdict, decision }: Ended): Outcome {
-  const text = (value: AddressValue | undefined) => (value === undefined ? undefined : formatAddress(value));
-  return {
-    verdict,
-    decision,
-    translation: branch.translation,
-    sourceTranslation: branch.sourceTranslation,
-    delivery: branch.delivery,
-    source: text(branch.source),
-    destination: text(branch.destination),
-    destinationPort: branch.destinationPort,
-    mark: branch.mark,
-    connectionMark: branch.connectionMark,
-    notrack: branch.notrack,
-    steps: toArray(branch.steps),
-    several: branch.several,
-    assumed: toArray(branch.assumed),
-  };
-}
-
-/** What all outcomes agree in; otherwise what they differ by. */
-function agreed<T>(
-  outcomes: readonly Outcome[],
-  value: (outcome: Outcome) => T,
-  key: (value: T) => string,
-  settled: (outcome: Outcome, index: number) => boolean,
-): Known<T> {
-  const first = value(outcomes[0]!);
-  const firstKey = outcomes.length === 1 ? '' : key(first);
-  const same = outcomes.every(
-    (outcome, i) => settled(outcome, i) && (i === 0 || key(value(outcome)) === firstKey),
-  );
-  if (same) return { known: true, value: first };
-  const unknowns = outcomes.flatMap(({ assumed }) => assumed.map(({ unknown }) => unknown));
-  return { known: false, because: [...new Set(unknowns)] };
-}
-
-function translationKey(translation: Translation | undefined): string {
-  if (translation === undefined) return '';
-  const { kind, to } = translation;
-  return [kind, to.address?.from, to.address?.to, to.port?.from, to.port?.to].join(' ');
 }
 
 /** The destination port that all branches have; undefined when they differ or it is not known. */
