@@ -1,7 +1,7 @@
-import { afterEach, expect, test } from 'bun:test';
+import { afterEach, describe, expect, test } from 'bun:test';
 import { realExec } from '../sys/exec.ts';
 import { UserError } from '../util/errors.ts';
-import { interruptible } from './interruptible.ts';
+import { interruptible, untilInterrupted } from './interruptible.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 afterEach(() => {
@@ -15,8 +15,8 @@ test('an interruption is its own error, also when it kills a program that was ru
     await running;
   });
   const error = await work.catch((cause: unknown) => cause);
-  expect(error).toEqual(new UserError('interrupted by SIGINT', { exitCode: 130 }));
-  expect((error as UserError).exitCode).toBe(130);
+  expect(error).toBeInstanceOf(UserError);
+  expect(error).toMatchObject({ message: 'interrupted by SIGINT', exitCode: 130 });
 });
 
 test('another error stays as it is', async () => {
@@ -32,4 +32,31 @@ test('a second signal cannot end the process before it has reported the first', 
 test('signals do what they did before when the work has ended', async () => {
   await interruptible(async () => 'done');
   for (const name of SIGNALS) expect(process.listenerCount(name)).toBe(0);
+});
+
+describe('what runs until it is interrupted', () => {
+  afterEach(() => {
+    process.exitCode = 0;
+  });
+
+  test.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const)('ends by %s without an error, and with the status of it', async (name, status) => {
+    await untilInterrupted(async (signal) => {
+      process.emit(name, name);
+      signal.throwIfAborted();
+    });
+    expect(process.exitCode).toBe(status);
+  });
+
+  test('fails as what it runs, also once it is interrupted', async () => {
+    const error = new UserError('cannot remove what was created');
+    const failing = untilInterrupted(async () => {
+      process.emit('SIGINT', 'SIGINT');
+      throw error;
+    });
+    expect(await failing.catch((cause: unknown) => cause)).toBe(error);
+  });
 });

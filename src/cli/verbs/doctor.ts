@@ -19,7 +19,7 @@ import { realExec } from '../../sys/exec.ts';
 import { editDistance } from '../../util/edit-distance.ts';
 import { InputError } from '../../util/errors.ts';
 import { type Choice, chosen, nodesOfChoice } from '../choice.ts';
-import { interruptible } from '../interruptible.ts';
+import { interruptible, untilInterrupted } from '../interruptible.ts';
 import { collect, duration, nodeName, oneOf } from '../option-values.ts';
 import { printPieces } from '../output.ts';
 import { addPodOptions, type PodOptions, podAttributes, podChoiceOf } from '../pod-choice.ts';
@@ -154,7 +154,8 @@ export function doctorVerb() {
       // Before it looks, which can take minutes in a large cluster.
       if (options.save !== undefined) checkNewBundle(options.save);
       const warn = warnOnce(process.stderr);
-      await interruptible(async (signal) => {
+      const running = options.watch === undefined ? interruptible : untilInterrupted;
+      await running(async (signal) => {
         const target =
           options.from === undefined && options.local === undefined ? await targetOf(verb) : undefined;
         if (target?.kind === 'lab') refuseReaderOptions(verb, target.record);

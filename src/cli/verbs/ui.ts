@@ -17,7 +17,7 @@ import { runUi, type UiOptions } from '../../ui/run.ts';
 import { InputError } from '../../util/errors.ts';
 import { safeText } from '../../util/safe-text.ts';
 import { VERSION } from '../../util/version.ts';
-import { interruptible } from '../interruptible.ts';
+import { untilInterrupted } from '../interruptible.ts';
 import { duration, portNumber } from '../option-values.ts';
 import { asCalled } from '../printer/as-called.ts';
 import { warnOnce } from '../printer/notices.ts';
@@ -56,7 +56,7 @@ export function uiVerb() {
     )
     .option('--no-probe', 'send no probes; the stage "answered" is then unknown')
     .action(async (options: UiVerbOptions) => {
-      await interruptible(async (signal) => {
+      await untilInterrupted(async (signal) => {
         const target = await targetOf(verb);
         await (target.kind === 'lab'
           ? serveLab(verb, target, options, signal)
