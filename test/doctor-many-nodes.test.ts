@@ -210,8 +210,10 @@ describe('a choice', () => {
   });
 
   test('of a node that is not there is an error that names others', () => {
-    expect(() => checkChosenNodes(['w'], ['a', 'b'])).toThrow('node w: not found; choose one of a, b');
-    expect(() => checkChosenNodes(['w'], [])).toThrow('the cluster has no nodes');
+    expect(() => checkChosenNodes(['w'], ['a', 'b'])).toThrow(
+      'cannot examine the node: node "w" not found in the cluster; the nodes are a, b',
+    );
+    expect(() => checkChosenNodes(['w'], [])).toThrow('not found in the cluster; there are no nodes');
     expect(() => checkChosenNodes(['a'], ['a', 'b'])).not.toThrow();
   });
 });

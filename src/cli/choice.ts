@@ -2,7 +2,7 @@ import type { Diagnosis } from '../path/model/finding.ts';
 import { hasEnded, hostPortsOf } from '../path/model/host-ports.ts';
 import type { World } from '../path/model/world.ts';
 import { catalogue } from '../path/stages/index.ts';
-import { InputError } from '../util/errors.ts';
+import { unknownName } from '../util/unknown-name.ts';
 import { chosenPods, type PodChoice } from './pod-choice.ts';
 
 /** What of a diagnosis is wanted; an empty list is no choice. */
@@ -85,17 +85,9 @@ function podKey({
   return `${namespace}/${name}`;
 }
 
-/** How many names an error lists. */
-const MAX_NAMES = 10;
-
 /** @throws InputError for a node that the cluster does not have: "no problems found" would read as good news. */
 export function checkChosenNodes(wanted: readonly string[], known: readonly string[]): void {
   const missing = wanted.find((node) => !known.includes(node));
-  if (missing === undefined) return;
-  const more = known.length > MAX_NAMES ? ` and ${known.length - MAX_NAMES} more` : '';
-  throw new InputError(
-    known.length === 0
-      ? `cannot examine node ${missing}: the cluster has no nodes`
-      : `cannot examine node ${missing}: not found; choose one of ${known.slice(0, MAX_NAMES).join(', ')}${more}`,
-  );
+  if (missing !== undefined)
+    throw unknownName({ attempt: 'examine the node', name: missing, where: 'in the cluster', known });
 }

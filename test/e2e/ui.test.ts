@@ -202,7 +202,7 @@ describe.skipIf(missing !== undefined)(`hostport ui${missing ? ` (${missing})` :
 
   test.each([
     ['break', { code: 'no-such-failure' }, 400, 'cannot break: no failure is called "no-such-failure"'],
-    ['break', { code: 'mapping-missing', node: 'nowhere' }, 400, 'no pod with a hostPort: on node nowhere'],
+    ['break', { code: 'mapping-missing', node: 'nowhere' }, 400, 'node "nowhere" not found in cluster "ui"'],
     [
       'trace',
       { node: 'nowhere', port: 80, protocol: 'tcp', from: 'outside' },
@@ -256,6 +256,7 @@ describe.skipIf(missing !== undefined)(`hostport ui${missing ? ` (${missing})` :
     await other.untilNow('a look', () => true);
     started.interrupt();
     expect(await started.exited).toBe(130);
+    expect(started.printed).toEndWith('Ctrl-C ends it.\n');
     await expect(other.moments()).rejects.toThrow();
   });
 });

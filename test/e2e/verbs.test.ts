@@ -166,7 +166,7 @@ nodes:
       const ran = await lab.inNode('nobody', 'true');
       expect(ran.code).toBe(2);
       expect(ran.stderr).toMatch(
-        /^error: node "nobody" not found; the nodes are: .*verbs-control-plane, verbs-worker/,
+        /^error: cannot reach the node: node "nobody" not found on this machine; the nodes are .*verbs-control-plane, verbs-worker/,
       );
     });
   });
@@ -446,7 +446,7 @@ spec:
     [
       'a node that is not there',
       (lab) => [join(lab.scratch, 'hello.tar'), '--nodes', 'nobody'],
-      'node "nobody" not found in cluster "verbs"; its nodes are: verbs-control-plane, verbs-worker',
+      'node "nobody" not found in cluster "verbs"; the nodes are verbs-control-plane, verbs-worker',
     ],
   ];
   for (const [name, words, message] of NO_ARCHIVES) {

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { dnsSubdomainErrors } from '../../kube/names.ts';
-import type { ClusterRecord } from '../../lab/cluster/record.ts';
+import { requireNodes } from '../../lab/cluster/record.ts';
 import { LabPlaces } from '../../lab/doctor/places.ts';
 import { collectLabWorld, labClient } from '../../lab/doctor/source.ts';
 import { faultOf } from '../../lab/faults/index.ts';
@@ -10,7 +10,7 @@ import type { Failure } from '../../path/stages/failure.ts';
 import { catalogue } from '../../path/stages/index.ts';
 import { podName } from '../../path/view/pod-name.ts';
 import { calledAs } from '../../sys/called-as.ts';
-import { InputError, UserError } from '../../util/errors.ts';
+import { UserError } from '../../util/errors.ts';
 import { interruptible } from '../interruptible.ts';
 import { oneOf } from '../option-values.ts';
 import { renderJson } from '../printer/document.ts';
@@ -79,7 +79,7 @@ function breakVerb() {
     .action(async (failure: Failure, options) => {
       const { record, title, flags } = await labTargetOf(verb, ELSEWHERE);
       await interruptible(async (signal) => {
-        checkNodes('break', record, options.node === undefined ? [] : [options.node]);
+        requireNodes('inject a failure', record, options.node === undefined ? [] : [options.node]);
         await using places = new LabPlaces(record);
         const world = await collectLabWorld(places, { probes: false, signal });
         const targets = chooseTargets(world, { node: options.node, ...options.pod });
@@ -103,15 +103,6 @@ function breakVerb() {
   );
 }
 
-/** Refuses a node that the cluster does not have: "nothing to do" would read as good news. */
-export function checkNodes(verb: string, { name, nodes }: ClusterRecord, wanted: readonly string[]): void {
-  const missing = wanted.find((node) => !nodes.some((known) => known.name === node));
-  if (missing === undefined) return;
-  throw new InputError(
-    `cannot run ${verb}: node ${missing} not found in cluster "${name}"; choose one of ${nodes.map((node) => node.name).join(', ')}`,
-  );
-}
-
 function podWish(text: string): { pod: string; namespace?: string } {
   const names = text.split('/');
   if (names.length > 2 || names.some((name) => dnsSubdomainErrors(name).length > 0)) {
@@ -129,7 +120,7 @@ function unbreak() {
     .option('-o, --output <format>', 'text or json', oneOf('text', 'json'), 'text')
     .action(async (failure: Failure | undefined, options) => {
       const { record, title, flags } = await labTargetOf(verb, ELSEWHERE);
-      checkNodes('unbreak', record, options.node === undefined ? [] : [options.node]);
+      requireNodes('undo failures', record, options.node === undefined ? [] : [options.node]);
       await interruptible(async (signal) => {
         await using places = new LabPlaces(record);
         const door = labFaultDoor(places, await labClient(record), signal);

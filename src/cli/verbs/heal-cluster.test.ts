@@ -43,7 +43,9 @@ const healing = () =>
 test('a node to be undone that the cluster does not have is an error before anything is created', async () => {
   await cluster.addNode('n1');
   const work = healing().withUndo(['n9'], signal, async (_, nodes) => nodes);
-  await expect(work).rejects.toThrow('cannot examine node n9: not found; choose one of n1');
+  await expect(work).rejects.toThrow(
+    'cannot examine the node: node "n9" not found in the cluster; did you mean n1? The nodes are n1',
+  );
   expect(
     cluster.requests.filter(({ method, path }) => method === 'POST' && /namespaces$|pods$/.test(path)),
   ).toEqual([]);

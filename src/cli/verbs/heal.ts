@@ -3,6 +3,7 @@ import { Option } from 'commander';
 import { applyPatch, type PlannedPatch, planPatches } from '../../agent/source.ts';
 import { canUndo, planUndo, type Undone, type UndoPlan, undo, whyNotUndone } from '../../agent/undo.ts';
 import type { ApiClient } from '../../kube/client.ts';
+import { requireNodes } from '../../lab/cluster/record.ts';
 import { diagnose } from '../../path/diagnose/diagnose.ts';
 import { type HealScope, type PlannedHeal, planHeal } from '../../path/heal/plan.ts';
 import type { World } from '../../path/model/world.ts';
@@ -27,7 +28,6 @@ import { renderUndone, renderUndoPlan } from '../printer/undo.ts';
 import { paragraph } from '../printer/wrap.ts';
 import { addTargetOptions, type Target, targetAttributes, targetOf } from '../target.ts';
 import { command, examples, exitWith, requireRoot, type Verb } from '../verb.ts';
-import { checkNodes } from './break.ts';
 import { failureNamed } from './doctor.ts';
 import { addReaderPodOptions, refuseReaderOptions } from './doctor-cluster.ts';
 import { clusterHealing, type HealClusterOptions, maxUnavailableOption } from './heal-cluster.ts';
@@ -125,7 +125,7 @@ function healingOf(verb: Verb, target: Target, options: Options): Healing {
   if (target.kind === 'lab') {
     requireRoot(verb.path);
     refuseReaderOptions(verb, target.record);
-    checkNodes('heal', target.record, options.node);
+    requireNodes('heal', target.record, options.node);
     return labHealing(target.record, options.probe);
   }
   return clusterHealing(target, options, warnOnce(process.stderr));

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
 import type { Exec } from '../../sys/exec.ts';
-import { InputError, messageOf } from '../../util/errors.ts';
+import { messageOf } from '../../util/errors.ts';
 import { runInNode } from './node-exec.ts';
 import type { Progress } from './progress.ts';
-import type { ClusterRecord } from './record.ts';
+import { type ClusterRecord, requireNodes } from './record.ts';
 
 /**
  * Imports an image archive into the containerd of the named nodes (all when none is named), where pods find it. Returns their names.
@@ -17,16 +17,9 @@ export async function loadArchive(
   progress: Progress,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  const known = record.nodes.map((node) => node.name);
-  for (const name of names ?? []) {
-    if (!known.includes(name)) {
-      throw new InputError(
-        `cannot load the image archive: node "${name}" not found in cluster "${record.name}"; its nodes are: ${known.join(', ')}`,
-      );
-    }
-  }
+  requireNodes('load the image archive', record, names ?? []);
   const path = resolve(file);
-  const chosen = names ?? known;
+  const chosen = names ?? record.nodes.map((node) => node.name);
   for (const node of chosen) {
     signal.throwIfAborted();
     const tell = () => progress.note(`${messageOf(signal.reason)}; finishing ${node} first`);

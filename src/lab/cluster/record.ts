@@ -3,6 +3,7 @@ import { calledAs } from '../../sys/called-as.ts';
 import { namesIn } from '../../sys/directories.ts';
 import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
 import { InputError, UserError } from '../../util/errors.ts';
+import { unknownName } from '../../util/unknown-name.ts';
 import type { ClusterConfig } from './config/types.ts';
 import { clusterPaths, STATE_ROOT } from './paths.ts';
 
@@ -109,6 +110,21 @@ export function mounts(config: ClusterConfig, path: string): boolean {
   );
 }
 
+/**
+ * Refuses a node that a cluster does not have, whatever is attempted with it: "nothing to do" would read as good news.
+ * @throws InputError
+ */
+export function requireNodes(
+  attempt: string,
+  { name, nodes }: Pick<ClusterRecord, 'name' | 'nodes'>,
+  wanted: readonly string[],
+): void {
+  const known = nodes.map((node) => node.name);
+  const missing = wanted.find((node) => !known.includes(node));
+  if (missing !== undefined)
+    throw unknownName({ attempt, name: missing, where: `in cluster "${name}"`, known });
+}
+
 /** The record of a node by its name, in whatever cluster of this machine it is. */
 export async function findNode(name: string): Promise<{ cluster: ClusterRecord; node: NodeRecord }> {
   const names: string[] = [];
@@ -119,7 +135,11 @@ export async function findNode(name: string): Promise<{ cluster: ClusterRecord; 
       names.push(node.name);
     }
   }
-  throw new InputError(
-    `node "${name}" not found; ${names.length === 0 ? 'no cluster exists' : `the nodes are: ${names.join(', ')}`}`,
-  );
+  throw unknownName({
+    attempt: 'reach the node',
+    name,
+    where: 'on this machine',
+    known: names,
+    ifNone: `there is no cluster; create one with "${calledAs()} create cluster"`,
+  });
 }

@@ -15,7 +15,7 @@ import { type ExecResult, realExec } from '../../sys/exec.ts';
 import { namespaceIdentity } from '../../sys/netns.ts';
 import { nodeArgv } from '../cluster/node-exec.ts';
 import { clusterPaths, labNetns, netnsPath } from '../cluster/paths.ts';
-import type { ClusterRecord } from '../cluster/record.ts';
+import { type ClusterRecord, requireNodes } from '../cluster/record.ts';
 import { NodeServer } from './node-server.ts';
 import { whyUnanswered } from './unanswered.ts';
 
@@ -131,9 +131,7 @@ export class LabPlaces {
 
   /** Nodes are looked up in the lab's record: a name that is not in it is refused. */
   #node(name: string): NodeServer {
-    if (!this.record.nodes.some((node) => node.name === name)) {
-      throw new Error(`node ${name} not found in cluster ${this.record.name}`);
-    }
+    requireNodes('ask the node', this.record, [name]);
     let server = this.#servers.get(name);
     if (server === undefined) {
       server = new NodeServer(() => nodeArgv(realExec, name, ['hostport', 'node-serve']));

@@ -11,6 +11,7 @@ import type { TraceDocument } from '../../path/trace/document.ts';
 import { type TracedMapping, wantsCause, withCause } from '../../path/trace/explained.ts';
 import { isLoopbackText } from '../../util/address.ts';
 import { InputError, UserError } from '../../util/errors.ts';
+import { unknownName } from '../../util/unknown-name.ts';
 import type { ClusterRecord } from '../cluster/record.ts';
 import type { LabPlaces } from './places.ts';
 import { collectLabWorld } from './source.ts';
@@ -42,12 +43,7 @@ export async function tracePort(
 ): Promise<TraceDocument> {
   const { record } = places;
   const found = record.nodes.find((each) => each.name === place || each.address === place);
-  if (found === undefined) {
-    const names = record.nodes.map((each) => `${each.name} (${each.address})`).join(', ');
-    throw new InputError(
-      `cannot trace: node "${place}" not found in cluster "${record.name}"; the nodes are ${names}`,
-    );
-  }
+  if (found === undefined) throw notInLab('node', place, record);
   const node = found.name;
   const address = to ?? found.address;
   if (isLoopbackText(address) && from !== node) {
@@ -115,11 +111,9 @@ async function standOf(
     ({ metadata }) => `${metadata?.namespace ?? 'default'}/${metadata?.name ?? ''}` === wanted,
   );
   const node = pod?.spec?.nodeName;
-  if (pod === undefined || node === undefined) {
-    throw new InputError(
-      `cannot send: node or pod "${from}" not found in cluster "${record.name}"; give outside, a node, or [namespace/]name of a pod`,
-    );
-  }
+  if (pod === undefined) throw notInLab('node or pod', from, record);
+  if (node === undefined)
+    throw new UserError(`cannot send from ${wanted}: it has no node yet; "kubectl describe pod" says why`);
   const report = await places.report(node, signal);
   if ('unknown' in report) throw new UserError(`cannot find the network of ${wanted}: ${report.unknown}`);
   const uid = pod.metadata?.uid;
@@ -128,6 +122,11 @@ async function standOf(
   if (sandbox?.netns === undefined)
     throw new UserError(`cannot send from ${wanted}: it has no network of its own on ${node}; does it run?`);
   return { at: 'pod', node, netns: sandbox.netns };
+}
+
+function notInLab(kind: string, name: string, { name: cluster, nodes }: ClusterRecord): InputError {
+  const known = nodes.map((node) => node.name);
+  return unknownName({ attempt: 'trace', kind, name, where: `in cluster "${cluster}"`, known });
 }
 
 function podNameOf(from: string): string {

@@ -4,6 +4,7 @@ import { catalogue } from '../../path/stages/index.ts';
 import { podName } from '../../path/view/pod-name.ts';
 import type { LabDoor } from '../../ui/lab-door.ts';
 import { InputError, messageOf, UserError } from '../../util/errors.ts';
+import { requireNodes } from '../cluster/record.ts';
 import { labPatient } from '../doctor/patient.ts';
 import type { LabPlaces } from '../doctor/places.ts';
 import { collectLabWorld, labClient } from '../doctor/source.ts';
@@ -35,6 +36,7 @@ export function labDoor(places: LabPlaces): LabDoor {
       const failure = catalogue.find((entry) => entry.code === code);
       if (failure === undefined)
         throw new InputError(`cannot break: no failure is called ${JSON.stringify(code)}`);
+      requireNodes('inject a failure', record, node === undefined ? [] : [node]);
       const world = await collectLabWorld(places, { probes: false, signal });
       const targets = chooseTargets(world, node === undefined ? {} : { node });
       const faultDoor = labFaultDoor(places, await labClient(record), signal);
@@ -55,6 +57,7 @@ export function labDoor(places: LabPlaces): LabDoor {
     },
 
     async undo({ code, node }, signal) {
+      requireNodes('undo failures', record, node === undefined ? [] : [node]);
       const faultDoor = labFaultDoor(places, await labClient(record), signal);
       const { undone, failed } = await restore(
         book,
