@@ -585,3 +585,60 @@ test('endpoints follow the pods of a Service', async () => {
   await world.until('gone', get, (seen) => seen === undefined);
   expect((await world.api.list(endpoints)).items).toEqual([]);
 });
+
+/**
+ * Caches are behind when many objects change at once. As long as what a controller works from does not show its own writes, each further one
+ * would be refused.
+ */
+describe('what a controller knows by its own writes', () => {
+  /** Lets the watches of a kind wait: the controllers then know what was listed, and nothing since. */
+  function holdWatches(plural: string): void {
+    world.api.intercept = ({ method, path }) => {
+      const url = new URL(path, 'https://fake.invalid');
+      const isHeld =
+        method === 'GET' && url.pathname.endsWith(`/${plural}`) && url.searchParams.get('watch') === 'true';
+      return isHeld ? new Promise(() => {}) : undefined;
+    };
+  }
+
+  async function startHeld(plural: string, create: () => Promise<unknown>): Promise<void> {
+    await world.api.create(namespaces, { metadata: { name: 'default' } });
+    await world.addNode('n1');
+    await create();
+    holdWatches(plural);
+    await world.startControllers();
+    await world.startScheduler();
+  }
+
+  test('the status of a Deployment', async () => {
+    await startHeld('deployments', () => world.api.create(deployments, deployment()));
+    await world.until('available', getDeployment, ({ status }) => status?.availableReplicas === 3);
+  });
+
+  test('the status of a ReplicaSet', async () => {
+    const set = {
+      metadata: { name: 'rs', namespace: 'default' },
+      spec: { replicas: 2, selector, template: template() },
+    };
+    await startHeld('replicasets', () => world.api.create(replicaSets, set));
+    const get = () => world.api.get(replicaSets, 'rs', 'default');
+    await world.until('available', get, ({ status }) => status?.availableReplicas === 2);
+  });
+
+  test('the status of a ReplicationController', async () => {
+    const controller = {
+      metadata: { name: 'rc', namespace: 'default' },
+      spec: { replicas: 2, selector: selector.matchLabels, template: template() },
+    };
+    await startHeld('replicationcontrollers', () => world.api.create(replicationControllers, controller));
+    const get = () => world.api.get(replicationControllers, 'rc', 'default');
+    await world.until('available', get, ({ status }) => status?.availableReplicas === 2);
+  });
+
+  test('the status of a DaemonSet', async () => {
+    const set = { metadata: { name: 'ds', namespace: 'default' }, spec: { selector, template: template() } };
+    await startHeld('daemonsets', () => world.api.create(daemonSets, set));
+    const get = () => world.api.get(daemonSets, 'ds', 'default');
+    await world.until('available', get, ({ status }) => status?.numberAvailable === 1);
+  });
+});

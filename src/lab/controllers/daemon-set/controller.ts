@@ -4,12 +4,12 @@ import type { DaemonSet, Node, Pod } from '../../../kube/types.ts';
 import { Backoff } from '../../../util/backoff.ts';
 import { type Controller, type ControllerContext, ControllerEvents, ControllerQueue } from '../context.ts';
 import { Expectations } from '../expectations.ts';
+import { Newest } from '../newest.ts';
 import { OwnedPods } from '../owned-pods.ts';
 import { claimObjects } from '../ownership.ts';
 import { PodControl } from '../pod-control.ts';
 import { isReady, nextAvailability } from '../pod-state.ts';
 import { canonical, templateHash } from '../template-hash.ts';
-import { writeStatus } from '../write-status.ts';
 import {
   type DaemonSetStatus,
   daemonSetStatus,
@@ -29,11 +29,10 @@ export function daemonSetController(context: ControllerContext): Controller {
   const endedBackoff = new Backoff(1_000, 900_000);
   /** Uid of an ended pod to when it may be replaced, milliseconds since the epoch. */
   const notBefore = new Map<string, number>();
-  /** Sets as the last write of their status left them, until the cache shows it: a status of an older one is a Conflict. */
-  const written = new Map<string, DaemonSet>();
   const podInformer = informers.of(pods);
   const nodeInformer = informers.of(nodes);
   const setInformer = informers.of(daemonSets);
+  const sets = new Newest(client, daemonSets, setInformer);
   const queue = new ControllerQueue(context, 'daemonset', sync);
   const enqueueAll = () => {
     for (const set of setInformer.list()) queue.add(keyOf(set));
@@ -66,24 +65,11 @@ export function daemonSetController(context: ControllerContext): Controller {
       if (set.metadata?.uid !== old.metadata?.uid) expectations.forget(keyOf(set));
       queue.add(keyOf(set));
     },
-    onDelete: (set) => {
-      expectations.forget(keyOf(set));
-      written.delete(keyOf(set));
-    },
+    onDelete: (set) => expectations.forget(keyOf(set)),
   });
 
-  /** The newest known state of a set. */
-  function newest(key: string): DaemonSet | undefined {
-    const cached = setInformer.store.get(key);
-    const own = written.get(key);
-    if (cached === undefined || own === undefined) return cached;
-    if (own.metadata!.uid === cached.metadata!.uid && versionOf(own) > versionOf(cached)) return own;
-    written.delete(key);
-    return cached;
-  }
-
   async function sync(key: string): Promise<void> {
-    const set = newest(key);
+    const set = sets.get(key);
     if (set === undefined || !expectations.satisfied(key)) return;
     const namespace = set.metadata!.namespace!;
     const everywhere = podInformer.list().filter((pod) => pod.metadata?.namespace === namespace);
@@ -156,16 +142,10 @@ export function daemonSetController(context: ControllerContext): Controller {
       ([name, value]) => (before?.[name as keyof DaemonSetStatus] ?? 0) === (value ?? 0),
     );
     if (same && before !== undefined) return;
-    const after = await writeStatus(client, daemonSets, { ...set, status: { ...before, ...status } });
-    if (after !== undefined) written.set(keyOf(set), after);
+    await sets.writeStatus({ ...set, status: { ...before, ...status } });
   }
 
   return { start: () => queue.start(), flush: () => events.flush() };
-}
-
-/** The order of versions is the server's; since Kubernetes 1.35 clients may compare them. */
-function versionOf(set: DaemonSet): bigint {
-  return BigInt(set.metadata!.resourceVersion!);
 }
 
 /** What of a node decides whether a daemon pod goes there. */

@@ -5,9 +5,9 @@ import { labelSelectorMatches } from '../../../kube/selectors/label.ts';
 import type { Deployment, ReplicaSet } from '../../../kube/types.ts';
 import { messageOf } from '../../../util/errors.ts';
 import { type Controller, type ControllerContext, ControllerEvents, ControllerQueue } from '../context.ts';
+import { Newest } from '../newest.ts';
 import { claimObjects, controllerOf, controllerReference, isControlledBy } from '../ownership.ts';
 import { canonical, sameTemplate, templateHash } from '../template-hash.ts';
-import { writeStatus } from '../write-status.ts';
 import {
   HASH_LABEL,
   newReplicaSetAnnotations,
@@ -42,7 +42,9 @@ export function deploymentController(context: ControllerContext): Controller {
   const { client, informers, clock } = context;
   const events = new ControllerEvents(context, 'deployment-controller');
   const deploymentInformer = informers.of(deployments);
+  const newest = new Newest(client, deployments, deploymentInformer);
   const setInformer = informers.of(replicaSets);
+  const newestSets = new Newest(client, replicaSets, setInformer);
   const podInformer = informers.of(pods);
   const queue = new ControllerQueue(context, 'deployment', sync);
 
@@ -79,12 +81,12 @@ export function deploymentController(context: ControllerContext): Controller {
   });
 
   async function sync(key: string): Promise<void> {
-    const deployment = deploymentInformer.store.get(key);
+    const deployment = newest.get(key);
     if (deployment === undefined) return;
     const namespace = deployment.metadata!.namespace;
     const matches = (labels: Record<string, string> | undefined) =>
       labelSelectorMatches(deployment.spec?.selector, labels);
-    const inNamespace = setInformer.list().filter((set) => set.metadata?.namespace === namespace);
+    const inNamespace = newestSets.list().filter((set) => set.metadata?.namespace === namespace);
     const sets = await claimObjects(client, deployments, deployment, replicaSets, matches, inNamespace);
     const same = (set: ReplicaSet) => sameTemplate(set.spec?.template, deployment.spec?.template, HASH_LABEL);
     // Should two have the template, the older one is it: always the same choice.
@@ -175,7 +177,7 @@ export function deploymentController(context: ControllerContext): Controller {
     if (stale) {
       const metadata = { ...current.metadata, annotations };
       const spec = { ...current.spec!, minReadySeconds };
-      await client.update(replicaSets, { ...current, metadata, spec });
+      await newestSets.update({ ...current, metadata, spec });
       await noteRevision(deployment, revision);
       return undefined;
     }
@@ -184,7 +186,7 @@ export function deploymentController(context: ControllerContext): Controller {
       const message = `Found new replica set "${current.metadata!.name}"`;
       const statement = { type: 'Progressing', status: 'True', reason: 'FoundNewReplicaSet', message };
       const status = withCondition(deployment.status ?? {}, statement, clock.now());
-      await writeStatus(client, deployments, { ...deployment, status });
+      await newest.writeStatus({ ...deployment, status });
       return undefined;
     }
     return current;
@@ -236,9 +238,11 @@ export function deploymentController(context: ControllerContext): Controller {
         const status = progress('False', 'ReplicaSetCreateError', message);
         if (!sameStatus(deployment.status, status)) {
           // The creation's own error is the one to throw.
-          await writeStatus(client, deployments, { ...deployment, status }).catch((failure) =>
-            context.log(`deployment ${keyOf(deployment)}: condition not written: ${messageOf(failure)}`),
-          );
+          await newest
+            .writeStatus({ ...deployment, status })
+            .catch((failure) =>
+              context.log(`deployment ${keyOf(deployment)}: condition not written: ${messageOf(failure)}`),
+            );
         }
       }
       throw error;
@@ -251,7 +255,7 @@ export function deploymentController(context: ControllerContext): Controller {
     if (!hasDeadline(deployment)) return;
     const message = `Created new replica set "${wanted.metadata!.name}"`;
     const status = progress('True', 'NewReplicaSetCreated', message);
-    await writeStatus(client, deployments, { ...deployment, status });
+    await newest.writeStatus({ ...deployment, status });
   }
 
   /**
@@ -265,15 +269,13 @@ export function deploymentController(context: ControllerContext): Controller {
     if (isControlledBy(taken, deployment) && sameSpec) return queue.addAfter(keyOf(deployment), 50);
     const collisionCount = (deployment.status?.collisionCount ?? 0) + 1;
     const status = { ...deployment.status, collisionCount };
-    await writeStatus(client, deployments, { ...deployment, status });
+    await newest.writeStatus({ ...deployment, status });
   }
 
   /** Writes the revision where `kubectl rollout` looks for it. True when that was a change. */
   async function noteRevision(deployment: Deployment, revision: number): Promise<boolean> {
     if (deployment.metadata?.annotations?.[REVISION] === String(revision)) return false;
-    const { name, namespace, resourceVersion } = deployment.metadata!;
-    const patch = { metadata: { resourceVersion, annotations: { [REVISION]: String(revision) } } };
-    await client.patch(deployments, name!, namespace, 'merge', patch);
+    await newest.merge(deployment, { metadata: { annotations: { [REVISION]: String(revision) } } });
     return true;
   }
 
@@ -293,13 +295,13 @@ export function deploymentController(context: ControllerContext): Controller {
       message: paused ? 'Deployment is paused' : 'Deployment is resumed',
     };
     const status = withCondition(deployment.status ?? {}, statement, clock.now());
-    await writeStatus(client, deployments, { ...deployment, status });
+    await newest.writeStatus({ ...deployment, status });
     return true;
   }
 
   /**
    * Writes new sizes, and on those of `also` that keep theirs the size they were made for. Returns the ReplicaSets as
-   * they are now. An outdated copy is refused by the API (Conflict), and the queue looks again.
+   * they are now.
    */
   async function resize(
     deployment: Deployment,
@@ -318,10 +320,7 @@ export function deploymentController(context: ControllerContext): Controller {
       const before = replicasOf(set);
       if (marked && before === replicas) continue;
       const metadata = { ...set.metadata, annotations: { ...set.metadata?.annotations, ...marks } };
-      result.set(
-        set,
-        await client.update(replicaSets, { ...set, metadata, spec: { ...set.spec!, replicas } }),
-      );
+      result.set(set, await newestSets.update({ ...set, metadata, spec: { ...set.spec!, replicas } }));
       if (before === replicas) continue;
       const direction = replicas > before ? 'up' : 'down';
       const message = `Scaled ${direction} replica set ${set.metadata!.name} from ${before} to ${replicas}`;
@@ -357,7 +356,7 @@ export function deploymentController(context: ControllerContext): Controller {
     const now = clock.now();
     const status = deploymentStatus(deployment, sets, current, now, rollout);
     if (!sameStatus(deployment.status, status)) {
-      await writeStatus(client, deployments, { ...deployment, status });
+      await newest.writeStatus({ ...deployment, status });
     }
     const deadline = rollout ? deadlineAt(deployment, status) : undefined;
     if (deadline !== undefined) queue.addAfter(keyOf(deployment), deadline - now + 1000);

@@ -4,11 +4,11 @@ import type { LabelSelector, Pod } from '../../../kube/types.ts';
 import { messageOf } from '../../../util/errors.ts';
 import { type Controller, type ControllerContext, ControllerEvents, ControllerQueue } from '../context.ts';
 import { Expectations } from '../expectations.ts';
+import { Newest } from '../newest.ts';
 import { OwnedPods } from '../owned-pods.ts';
 import { claimObjects, controllerOf } from '../ownership.ts';
 import { PodControl } from '../pod-control.ts';
 import { isActive, nextAvailability } from '../pod-state.ts';
-import { writeStatus } from '../write-status.ts';
 import { planReplicas, type Replicated, relatedPods, replicaSetStatus, sameStatus } from './plan.ts';
 
 /** Keeps as many pods of every ReplicaSet as it asks for. */
@@ -35,6 +35,7 @@ function replicaController<T extends Replicated>(
   const control = new PodControl(client, events, expectations);
   const podInformer = informers.of(pods);
   const setInformer = informers.of(resource);
+  const sets = new Newest(client, resource, setInformer);
   const queue = new ControllerQueue(context, resource.kind.toLowerCase(), sync);
 
   const owned = new OwnedPods(resource.kind, {
@@ -58,7 +59,7 @@ function replicaController<T extends Replicated>(
   });
 
   async function sync(key: string): Promise<void> {
-    const set = setInformer.store.get(key);
+    const set = sets.get(key);
     if (set === undefined || !expectations.satisfied(key)) return;
     const namespace = set.metadata!.namespace!;
     const all = podInformer.list().filter((pod) => pod.metadata?.namespace === namespace);
@@ -98,8 +99,7 @@ function replicaController<T extends Replicated>(
   ): Promise<void> {
     const status = replicaSetStatus(set, own, failure, clock.now());
     if (sameStatus(set.status, status)) return;
-    // Read from the cache: an older copy is refused, and the queue looks again.
-    await writeStatus(client, resource, { ...set, status });
+    await sets.writeStatus({ ...set, status });
   }
 
   return { start: () => queue.start(), flush: () => events.flush() };
