@@ -635,6 +635,26 @@ describe('what a controller knows by its own writes', () => {
     await world.until('available', get, ({ status }) => status?.availableReplicas === 2);
   });
 
+  test('the Endpoints of a Service', async () => {
+    const metadata = { name: 's', namespace: 'default' };
+    await startHeld('endpoints', async () => {
+      await world.api.create(services, { metadata, spec: { selector: { app: 'a' }, ports: [{ port: 80 }] } });
+      await world.api.create(endpoints, { metadata, subsets: [] });
+    });
+    const count = async () => {
+      const { subsets = [] } = await world.api.get(endpoints, 's', 'default');
+      return subsets.flatMap(({ addresses = [] }) => addresses).length;
+    };
+    for (const wanted of [1, 2]) {
+      const [container] = template().spec!.containers;
+      await world.api.create(pods, {
+        metadata: { name: `p${wanted}`, namespace: 'default', labels: { app: 'a' } },
+        spec: { containers: [container!] },
+      });
+      await world.until(`${wanted} ready`, count, (seen) => seen === wanted);
+    }
+  });
+
   test('the status of a DaemonSet', async () => {
     const set = { metadata: { name: 'ds', namespace: 'default' }, spec: { selector, template: template() } };
     await startHeld('daemonsets', () => world.api.create(daemonSets, set));

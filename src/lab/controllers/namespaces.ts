@@ -4,6 +4,7 @@ import { timestamp } from '../../kube/time.ts';
 import type { KubeObject, Namespace } from '../../kube/types.ts';
 import { type Controller, type ControllerContext, ControllerQueue } from './context.ts';
 import { customResources } from './custom-resources.ts';
+import { Newest } from './newest.ts';
 import { SERVED } from './served.ts';
 
 const FINALIZER = 'kubernetes';
@@ -17,6 +18,7 @@ const LOOK_AGAIN_MS = 5_000;
 export function namespaceController(context: ControllerContext): Controller {
   const { client, informers, clock } = context;
   const informer = informers.of(namespaces);
+  const newest = new Newest(client, namespaces, informer);
   const queue = new ControllerQueue(context, 'namespace', sync);
   const contents = [...SERVED.filter((resource) => resource.namespaced), events as Resource<KubeObject>];
   informer.handle({
@@ -38,7 +40,7 @@ export function namespaceController(context: ControllerContext): Controller {
   }
 
   async function sync(name: string): Promise<void> {
-    const namespace = informer.get(name);
+    const namespace = newest.get(name);
     if (namespace === undefined || !isEnding(namespace)) return;
     if (!namespace.spec?.finalizers?.includes(FINALIZER)) return;
     const left: { resource: Resource<KubeObject>; objects: KubeObject[] }[] = [];
@@ -95,7 +97,7 @@ export function namespaceController(context: ControllerContext): Controller {
       lastTransitionTime: known?.lastTransitionTime ?? timestamp(clock.now()),
     };
     const conditions = [...before.filter((other) => other.type !== type), condition];
-    await client.update(namespaces, { ...namespace, status: { ...namespace.status, conditions } }, 'status');
+    await newest.writeStatus({ ...namespace, status: { ...namespace.status, conditions } });
   }
 
   return { start: () => queue.start() };

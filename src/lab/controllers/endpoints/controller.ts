@@ -3,6 +3,7 @@ import { endpointSlices, endpoints, keyOf, pods, services } from '../../../kube/
 import { hasLabels } from '../../../kube/selectors/requirement.ts';
 import type { EndpointSlice, Pod, Service } from '../../../kube/types.ts';
 import { type Controller, type ControllerContext, ControllerQueue } from '../context.ts';
+import { Newest } from '../newest.ts';
 import { controllerReference, isControlledBy } from '../ownership.ts';
 import { readyCondition } from '../pod-state.ts';
 import { canonical } from '../template-hash.ts';
@@ -21,7 +22,9 @@ export function endpointsController(context: ControllerContext): Controller {
   const serviceInformer = informers.of(services);
   const podInformer = informers.of(pods);
   const endpointsInformer = informers.of(endpoints);
+  const newestEndpoints = new Newest(client, endpoints, endpointsInformer);
   const sliceInformer = informers.of(endpointSlices);
+  const newestSlices = new Newest(client, endpointSlices, sliceInformer);
   const queue = new ControllerQueue(context, 'endpoints', sync);
   const enqueueServicesOf = (pod: Pod) => {
     for (const service of serviceInformer.list()) {
@@ -79,18 +82,18 @@ export function endpointsController(context: ControllerContext): Controller {
   async function writeEndpoints(key: string, service: Service, all: readonly Pod[]): Promise<void> {
     const subsets = endpointsSubsets(service, all);
     const { name, namespace, labels } = service.metadata!;
-    const current = endpointsInformer.store.get(key);
+    const current = newestEndpoints.get(key);
     if (current === undefined) {
       await client.create(endpoints, { metadata: { name, namespace, labels }, subsets });
       return;
     }
     if (canonical(current.subsets ?? []) === canonical(subsets)) return;
-    await client.update(endpoints, { ...current, subsets });
+    await newestEndpoints.update({ ...current, subsets });
   }
 
   async function writeSlices(service: Service, all: readonly Pod[]): Promise<void> {
     const { name, namespace } = service.metadata!;
-    const mine = sliceInformer
+    const mine = newestSlices
       .list()
       .filter(
         (slice) =>
@@ -100,8 +103,7 @@ export function endpointsController(context: ControllerContext): Controller {
           isControlledBy(slice, service),
       );
     const plan = planSlices(mine, sliceContents(service, all));
-    for (const { slice, content } of plan.update)
-      await client.update(endpointSlices, { ...slice, ...content });
+    for (const { slice, content } of plan.update) await newestSlices.update({ ...slice, ...content });
     const names = new Set(mine.map((slice) => slice.metadata!.name!));
     for (const content of plan.create) names.add(await createSlice(service, content, names));
     for (const slice of plan.delete) {
