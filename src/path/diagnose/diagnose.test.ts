@@ -3,6 +3,7 @@ import type { Subject } from '../model/finding.ts';
 import { words } from '../model/message.ts';
 import type { NodeReport } from '../model/node-report.ts';
 import { type Stage, stages } from '../model/stages.ts';
+import type { World } from '../model/world.ts';
 import type { Failure, Heal } from '../stages/failure.ts';
 import { CHAINED, listOf } from '../testing/cni-node.ts';
 import { mappedWorld } from '../testing/mapped-node.ts';
@@ -353,6 +354,44 @@ test('what was worked out is kept for what is broken, and let go of elsewhere', 
   };
   expect(kept([])).toEqual([false]);
   expect(kept([failureOn(onNode('n1'), { code: 'x', stage: 'attached' })])).toEqual([true]);
+});
+
+describe('a stage that no packet of a pod reached is not shown as good', () => {
+  /** The marks of a pod's stages from `attached` on, by the whole catalogue; other machines get answers at its port. */
+  const cellsOf = (name: string, world: World) => {
+    const { paths } = diagnose(world).diagnosis;
+    const { stages: cells } = paths.find(({ pod }) => pod.name === name)!;
+    return stages
+      .slice(stages.indexOf('attached'))
+      .map((stage) => [cells[stage].verdict, cells[stage].reason].filter(Boolean).join(' '));
+  };
+
+  test('of a pod that was refused its port', () => {
+    const given = mappedWorld({ probes: { outside: {} } });
+    const refused = { phase: 'Failed', reason: 'NodePorts' };
+    const created = { creationTimestamp: '2026-01-01T00:00:09Z' };
+    const b = podOn('n1', 'b', 80);
+    const late = { ...b, metadata: { ...b.metadata, ...created }, status: refused };
+    const world = {
+      ...given,
+      pods: [...given.pods, late],
+      probes: given.probes.flatMap((probe) => [probe, { ...probe, podUid: 'uid-b' }]),
+    };
+    expect(cellsOf('b', world)).toEqual(Array(4).fill('muted hostport-conflict'));
+  });
+
+  test('of a pod whose sandbox was never created', () => {
+    const world = mappedWorld({
+      probes: { outside: {} },
+      own: [],
+      report: (report) => {
+        report.sandboxes = { value: [] };
+        if ('value' in report.cni.plugins)
+          report.cni.plugins.value = report.cni.plugins.value.filter(({ name }) => name !== 'portmap');
+      },
+    });
+    expect(cellsOf('a', world)).toEqual(Array(4).fill('muted plugin-missing'));
+  });
 });
 
 describe('a fault of a list that the runtime has not read', () => {

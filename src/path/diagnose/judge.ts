@@ -10,6 +10,7 @@ import { forwardingOf } from '../view/clear-way.ts';
 import { devicesWithoutLocalnet } from '../view/localnet.ts';
 import { portmapIn } from '../view/node-view.ts';
 import { mappingFor, ownedMappings } from '../view/owned-mappings.ts';
+import { addressesOfPod } from '../view/pod-addresses.ts';
 import { policyAgentOf } from '../view/policy-agents.ts';
 import { agentMapping, otherMapperOf, servesOthersAlone } from '../view/port-mapper.ts';
 import { AWAY } from '../view/probe-facts.ts';
@@ -44,7 +45,21 @@ const unseen = (why: string, part: Observed<unknown> | undefined): Judgement =>
  * stage that could not be observed, or that failed in an unknown way, is not shown as healthy.
  */
 export function judge(stage: Stage, path: PathView, scene: Scene): Judgement {
-  return judges[stage](path, scene);
+  const unreached = OF_THE_POD.includes(stage) ? whyUnreachable(path) : undefined;
+  return unreached === undefined ? judges[stage](path, scene) : unknown(unreached);
+}
+
+/** The stages that are of this pod's network alone: without one, no packet comes as far, whatever the node does to those of others. */
+const OF_THE_POD: readonly Stage[] = ['translated', 'forwarded', 'answered'];
+const ASTRAY = 'the rules do not lead to the pod';
+const NO_SANDBOX = 'the pod has no ready sandbox';
+
+/** Why no packet can reach the pod: it has no network. Undefined where it has one, or may have. */
+function whyUnreachable({ node, pod, sandbox }: PathView): string | undefined {
+  // Each stage says that nothing was seen.
+  if (node === undefined || 'unknown' in node.report) return undefined;
+  if (sandbox === undefined && node.sandboxes !== undefined) return NO_SANDBOX;
+  return addressesOfPod(pod, sandbox).length === 0 ? 'the pod has no address' : undefined;
 }
 
 const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement>> = {
@@ -93,7 +108,7 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
     if ('unknown' in node.report) return unknown(node.report.unknown);
     const { sandboxes, cni } = node.report.value;
     if (node.sandboxes === undefined) return unseen('the runtime did not report its sandboxes', sandboxes);
-    if (sandbox === undefined) return unknown('the pod has no ready sandbox');
+    if (sandbox === undefined) return unknown(NO_SANDBOX);
     const name = `sandbox ${sandbox.id.slice(0, 13)}`;
     if (attachment === undefined) return unseen(`no cached result of ${name}`, cni.attachments);
     const isChained = chainedPortmap(attachment);
@@ -122,7 +137,7 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
       if (leadsToPod(trace.value, path)) continue;
       const mapper = mapperPastRules(path, scene);
       if (mapper !== undefined) return { holds: true, why: `no rule leads to the pod; ${mapper}` };
-      return unknown(`${origin}: the rules do not lead to the pod`);
+      return unknown(`${origin}: ${ASTRAY}`);
     }
     return holds;
   },
@@ -141,6 +156,9 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
     }
     if (verdict.value !== 'accept')
       return unknown(`${origin}: the packet does not get through (${verdict.value})`);
+    // What is accepted is then for the node itself.
+    if (!leadsToPod(trace.value, path) && mapperPastRules(path, scene) === undefined)
+      return unknown(`${origin}: ${ASTRAY}`);
     const lost = unknownAnswer(origin!, path, scene);
     if (lost !== undefined) return unknown(lost);
     const lacking = devicesWithoutLocalnet(path, scene);
@@ -160,8 +178,7 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
     if (doubtful !== undefined) return unknown(`${doubtful.vantage}: ${doubtful.detail}`);
     const pods = podAddresses(path);
     const astray = seen.find(
-      ({ answeredBy }) =>
-        answeredBy !== undefined && pods.length > 0 && !pods.includes(canonicalAddress(answeredBy.address)),
+      ({ answeredBy }) => answeredBy !== undefined && !pods.includes(canonicalAddress(answeredBy.address)),
     );
     if (astray !== undefined) {
       return unknown(`${astray.vantage}: ${astray.answeredBy!.address} answered, not the pod`);
