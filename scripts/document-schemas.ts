@@ -6,7 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Summary } from '../src/cli/printer/summary.ts';
-import { type Diagnosis, unknownKinds } from '../src/path/model/finding.ts';
+import { type Diagnosis, severities, unknownKinds } from '../src/path/model/finding.ts';
 import { nodeReportSchema } from '../src/path/model/node-report.ts';
 import { probeResultSchema } from '../src/path/model/probe.ts';
 import { stages } from '../src/path/model/stages.ts';
@@ -54,7 +54,7 @@ const evidence = z.strictObject({
 const finding = z.strictObject({
   code,
   stage,
-  severity: z.enum(['broken', 'risk', 'note']),
+  severity: z.enum(severities),
   subject: z
     .strictObject({
       node: z.string().optional(),
@@ -114,7 +114,11 @@ export const diagnosisSchema = z.strictObject({
   kind: z.literal('Diagnosis'),
   observedAt: z.string().describe('RFC 3339'),
   paths: z.array(path),
-  findings: z.array(finding).describe('worst first, then by stage, node, pod and port'),
+  findings: z
+    .array(finding)
+    .describe(
+      'cause by cause: worst first, then what hurts most pods; those of one cause by stage, node, pod and port',
+    ),
   unknowns: z.array(unknown).describe('what could not be read'),
 });
 

@@ -14,10 +14,10 @@ export const EXAMPLE = join(ROOT, 'docs/report-example.html');
 
 /** The example's page. It names no version: it is the same until the page or the diagnosis changes. */
 export async function exampleReport(): Promise<string> {
-  const { diagnosis, scene } = diagnose(await bundleWorld(join(ROOT, 'test/fixtures/bundles/begin')));
+  const diagnosed = diagnose(await bundleWorld(join(ROOT, 'test/fixtures/bundles/begin')));
   return pageHtml({
-    diagnosis,
-    ways: packetWays(scene, diagnosis.paths, new Set(diagnosis.paths)),
+    diagnosis: diagnosed.diagnosis,
+    ways: packetWays(diagnosed),
     title: 'Cluster "kind", the example of the how-to',
     version: 'of this documentation',
   });

@@ -133,8 +133,7 @@ function doubtsOf(path: PathVerdict): string[] {
 
 /** Of a change that does not concern the node's mappings, whatever there is of it: they are there, and answer. */
 const ALL_OK: readonly string[] = [];
-const MISSING = ['translated broken: mapping-missing'];
-const MISSING_AND_MUTED = [...MISSING, 'forwarded muted: mapping-missing'];
+const MISSING = ['translated broken: mapping-missing', 'forwarded muted: mapping-missing'];
 const NOT_ON_NODE = [
   'declared broken: hostip-not-on-node',
   ...['translated', 'forwarded', 'answered'].map((stage) => `${stage} muted: hostip-not-on-node`),
@@ -216,7 +215,7 @@ describe('the others are judged as before, at once', () => {
     ],
     [
       '100,000 rules that may drop',
-      MISSING_AND_MUTED,
+      MISSING,
       { report: rules(100_000, (i) => `-A PREROUTING -m foo --bar ${i} -j DROP`) },
     ],
     [
@@ -226,7 +225,7 @@ describe('the others are judged as before, at once', () => {
     ],
     [
       '50,000 rules that may mark',
-      MISSING_AND_MUTED,
+      MISSING,
       {
         report: rules(
           50_000,
@@ -246,7 +245,7 @@ describe('the others are judged as before, at once', () => {
     ],
     [
       'what 20,000 pods left behind',
-      ['attached risk: attachment-leaked', 'translated broken: mapping-missing'],
+      ['attached risk: attachment-leaked', ...MISSING],
       {
         report: rules(
           20_000,
@@ -262,7 +261,7 @@ describe('the others are judged as before, at once', () => {
     ],
     [
       'chains that lead to each other',
-      MISSING_AND_MUTED,
+      MISSING,
       { report: withRules(['-A PREROUTING -j C1', '-A C1 -j C2', '-A C2 -j C1']) },
     ],
     [
@@ -356,19 +355,25 @@ describe('the others are judged as before, at once', () => {
       [
         'translated broken: mapping-missing',
         'translated unknown: outside: the rules do not lead to the pod',
+        'forwarded muted: mapping-missing',
+        'forwarded unknown: outside: the rules do not lead to the pod',
         'answered muted: mapping-missing',
       ],
       { pods: withPorts(5000, (i) => ({ hostPort: i + 1, containerPort: 80, protocol: 'TCP' })) },
     ],
     [
       'a pod with one port thousands of times',
-      ['translated unknown: outside: the rules do not lead to the pod'],
+      [
+        'translated unknown: outside: the rules do not lead to the pod',
+        'forwarded unknown: outside: the rules do not lead to the pod',
+      ],
       { pods: withPorts(5000, () => ({ hostPort: 80, containerPort: 80, protocol: 'TCP' })) },
     ],
     [
       'hundreds of mappings and 100,000 rules',
       [
         'translated unknown: outside: the rules do not lead to the pod',
+        'forwarded unknown: outside: the rules do not lead to the pod',
         'answered unknown: not probed',
         'translated unknown: outside: too many rules to evaluate in the time available',
         'forwarded unknown: outside: too many rules to evaluate in the time available',
@@ -380,10 +385,9 @@ describe('the others are judged as before, at once', () => {
     ],
     [
       'a pod of whose addresses none is one',
-      [
-        'translated unknown: outside: the rules do not lead to the pod',
-        'answered unknown: node: 192.168.2.3 answered, not the pod',
-      ],
+      ['translated', 'forwarded', 'answered'].map(
+        (stage) => `${stage} unknown: no valid address of the pod is known`,
+      ),
       {
         pods: (pods) => {
           for (const { spec, status } of pods) {
@@ -508,10 +512,11 @@ describe('a failure that raises', () => {
   test('makes its node unknown in every stage, with its message, and hides no other', () => {
     const { paths, findings, unknowns } = diagnose(world, [raising]).diagnosis;
     const doubt = { verdict: 'unknown', codes: [], reason: why };
-    expect(paths[0]!.stages).toEqual(Object.fromEntries(stages.map((stage) => [stage, doubt])) as never);
+    const [b, a, c] = paths as [PathVerdict, PathVerdict, PathVerdict];
+    expect(a.stages).toEqual(Object.fromEntries(stages.map((stage) => [stage, doubt])) as never);
     expect(findings.map(({ subject }) => subject)).toEqual([{ node: 'n2' }]);
-    expect(paths[1]!.stages.configured).toMatchObject({ verdict: 'broken', codes: ['raises'] });
-    expect(paths[2]!.stages.declared.verdict).toBe('ok');
+    expect(b.stages.configured).toMatchObject({ verdict: 'broken', codes: ['raises'] });
+    expect(c.stages.declared.verdict).toBe('ok');
     expect(unknowns).toContainEqual({ kind: 'node', node: 'n1', what: 'diagnosis', why });
   });
 

@@ -11,8 +11,7 @@ const BUNDLES = join(import.meta.dir, 'fixtures/bundles');
 
 /** The names along the mappings of a world, by the pods' nodes. */
 function waysOf(world: World) {
-  const { diagnosis, scene } = diagnose(world);
-  const ways = packetWays(scene, diagnosis.paths, new Set(diagnosis.paths));
+  const ways = packetWays(diagnose(world));
   return new Map([...ways].map(([{ node }, way]) => [node!, way]));
 }
 
@@ -62,9 +61,9 @@ describe('before anything is fixed', async () => {
   });
 
   test('only mappings that are wanted are looked at', () => {
-    const { diagnosis, scene } = diagnose(world);
-    const [, wanted] = diagnosis.paths;
-    expect([...packetWays(scene, diagnosis.paths, new Set([wanted!])).keys()]).toEqual([wanted!]);
+    const diagnosed = diagnose(world);
+    const [, wanted] = diagnosed.diagnosis.paths;
+    expect([...packetWays(diagnosed, new Set([wanted!])).keys()]).toEqual([wanted!]);
   });
 });
 

@@ -178,10 +178,9 @@ function lastOf(entries: readonly Healed[]): Healed[] {
 const LISTENING_MS = 5000;
 
 /** Whether a mapping, of some nodes or all, is unknown whose pod is still starting: it is not ready, or has only just started. */
-function isUnsettled({ diagnosis, scene }: Diagnosed, nodes: HealScope['nodes']): boolean {
-  return scene.paths.some(({ pod, subject }, i) => {
+function isUnsettled({ diagnosis, verdictOf }: Diagnosed, nodes: HealScope['nodes']): boolean {
+  return [...verdictOf].some(([{ pod, subject }, { stages: verdicts }]) => {
     if (nodes?.includes(subject.node ?? '') === false) return false;
-    const verdicts = diagnosis.paths[i]!.stages;
     const seen = stages.map((stage) => verdicts[stage]);
     // What its newest events say of a pod without a sandbox may be from before the fix.
     const isBroken = seen.some(

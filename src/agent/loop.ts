@@ -217,7 +217,7 @@ export class HealLoop {
     const findings = diagnosis.findings.filter(({ severity }) => severity !== 'note');
     for (const finding of findings) this.#ledger.add(finding, now);
     for (const finding of this.#ledger.retain(findings, now)) tell.gone(finding);
-    for (const planned of planHeal({ diagnosis, scene, cases }, scope)) {
+    for (const planned of planHeal({ scene, cases }, scope)) {
       // Without steps of its own and without a manual step, it is fixed and reported together with another finding.
       const isOwn = planned.steps.length > 0 || planned.left !== undefined;
       if (isOwn && this.#settledAt(planned, scene) <= now) this.#announce(planned.finding, scene);

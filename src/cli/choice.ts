@@ -1,3 +1,4 @@
+import { inOrder } from '../path/diagnose/order.ts';
 import type { Diagnosis } from '../path/model/finding.ts';
 import { hasEnded, hostPortsOf } from '../path/model/host-ports.ts';
 import type { World } from '../path/model/world.ts';
@@ -58,8 +59,9 @@ export function chosen(
   const isOf = (node: string | undefined, pod: { namespace: string; name: string } | undefined) =>
     isOfPods(pod) &&
     (isOfNode(node) || (node === undefined && pod !== undefined && choice.nodes.length === 0));
+  if (codes.length === 0 && nodes === undefined && wanted === undefined) return diagnosis;
   const stages = catalogue.filter(({ code }) => codes.includes(code)).map(({ stage }) => stage);
-  return {
+  return inOrder({
     ...diagnosis,
     paths: diagnosis.paths.filter(
       (path) =>
@@ -72,7 +74,7 @@ export function chosen(
       ({ code, subject }) => isOf(subject.node, subject.pod) && (codes.length === 0 || codes.includes(code)),
     ),
     unknowns: diagnosis.unknowns.filter(({ node }) => node === undefined || isOfNode(node)),
-  };
+  });
 }
 
 function podKey({

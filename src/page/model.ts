@@ -1,4 +1,4 @@
-import { type Cause, causesOf, withoutNode } from '../path/diagnose/causes.ts';
+import { type Cause, causesOf, mappingsBehind, withoutNode } from '../path/diagnose/causes.ts';
 import type { Diagnosis, Finding, PathVerdict, Unknown } from '../path/model/finding.ts';
 import { formatPort } from '../path/model/host-ports.ts';
 import { compareStages, stages } from '../path/model/stages.ts';
@@ -33,24 +33,18 @@ const MAX_EVIDENCE = 3_000_000;
 const MAX_NAMES = 4_000_000;
 /** How much of one text from outside is shown, in characters. */
 const MAX_TEXT = 4000;
-const RANKS = { broken: 0, risk: 1, note: 2 } as const;
 
 /** What the page of a diagnosis shows. Pure: the same diagnosis gives the same page. */
 export function pageData(input: PageInput): PageData {
   const { diagnosis, ways, title, version, asTyped = same } = input;
   const { paths, findings, unknowns, observedAt } = diagnosis;
   const texts = new Interned<string>((text) => text);
-  const causes = causesOf(findings, paths)
-    .map((cause) => ({ cause, pods: new Set(cause.hurt.map(({ pod }) => pod.uid)).size }))
-    .sort((a, b) => RANKS[a.cause.finding.severity] - RANKS[b.cause.finding.severity] || b.pods - a.pods);
+  const causes = causesOf(findings, paths);
   const placeOf = new Map(paths.map((path, i) => [path, i]));
-  const found = findingColumns(
-    causes.map(({ cause }) => cause),
-    texts,
-  );
+  const found = findingColumns(causes, texts);
   const lists = new Interned<number[]>(String);
   const cells = new Interned<CellData[]>(JSON.stringify);
-  const findingsOf = findingsByPath(causes, found.placeOf);
+  const findingsOf = findingsByPath(paths, found.placeOf);
   const columns: PathColumns = {
     node: paths.map(({ node }) => texts.placeOf(node)),
     namespace: paths.map(({ pod }) => texts.placeOf(pod.namespace)),
@@ -75,13 +69,13 @@ export function pageData(input: PageInput): PageData {
     findings: found.columns,
     evidence: found.evidence,
     evidenceOf: found.evidenceOf,
-    causes: causes.map(({ cause, pods }) => {
+    causes: causes.map((cause) => {
       const { code } = cause.finding;
       const count = (named.get(code) ?? 0) + 1;
       named.set(code, count);
       return causeData(cause, {
         id: count === 1 ? code : `${code}.${count}`,
-        pods,
+        pods: cause.hurtPods,
         asTyped,
         texts,
         paths: cause.hurt.map((path) => placeOf.get(path)!),
@@ -124,33 +118,21 @@ function cellsOf({ stages: verdicts }: PathVerdict, texts: Interned<string>): Ce
   });
 }
 
-/** The findings behind each mapping: those of its causes that are about its node or its pod. */
+/** The places of the findings behind each mapping. */
 function findingsByPath(
-  causes: readonly { cause: Cause }[],
+  paths: readonly PathVerdict[],
   placeOf: ReadonlyMap<Finding, number>,
 ): Map<PathVerdict, number[]> {
+  const mappings = mappingsBehind(paths);
   const behind = new Map<PathVerdict, number[]>();
-  for (const { cause } of causes) {
-    const byPod = Map.groupBy(cause.findings, ({ subject }) => subject.pod?.uid);
-    const byNode = Map.groupBy(byPod.get(undefined) ?? [], ({ subject }) => subject.node);
-    for (const path of cause.hurt) {
-      const own = [
-        ...(byPod.get(path.pod.uid) ?? []).filter(({ subject }) => isOfPort(subject, path)),
-        ...(byNode.get(path.node) ?? []),
-        ...(path.node === undefined ? [] : (byNode.get(undefined) ?? [])),
-      ];
-      const places = own.map((finding) => placeOf.get(finding)!);
-      behind.set(path, [...(behind.get(path) ?? []), ...places]);
+  for (const [finding, place] of placeOf) {
+    for (const path of mappings(finding)) {
+      const places = behind.get(path);
+      if (places === undefined) behind.set(path, [place]);
+      else places.push(place);
     }
   }
   return behind;
-}
-
-function isOfPort({ port, family }: Finding['subject'], path: PathVerdict): boolean {
-  return (
-    (port === undefined || formatPort(port) === formatPort(path.port)) &&
-    (family === undefined || path.family === undefined || family === path.family)
-  );
 }
 
 function wayColumns(

@@ -1,6 +1,6 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
-import type { Diagnosis, PathVerdict } from '../path/model/finding.ts';
-import { stages } from '../path/model/stages.ts';
+import { countMappings } from '../path/diagnose/count-mappings.ts';
+import type { Diagnosis } from '../path/model/finding.ts';
 import { type Difference, differenceOf, verdictsOf } from './difference.ts';
 
 /** Bounds of a history. */
@@ -84,7 +84,7 @@ export class History {
         revision: 0,
         from: observedAt,
         until: observedAt,
-        mappings: mappingsOf(diagnosis.paths),
+        mappings: countMappings(diagnosis),
       },
     });
     this.#forget(observedAt);
@@ -127,18 +127,6 @@ export class History {
       this.#kept.shift();
     }
   }
-}
-
-/** Each mapping once, by the worst of its stages. */
-function mappingsOf(paths: readonly PathVerdict[]): Moment['mappings'] {
-  const counts = { good: 0, risk: 0, broken: 0, unknown: 0 };
-  for (const { stages: verdicts } of paths) {
-    const worst = (['broken', 'unknown', 'risk'] as const).find((verdict) =>
-      stages.some((stage) => verdicts[stage].verdict === verdict),
-    );
-    counts[worst ?? 'good']++;
-  }
-  return counts;
 }
 
 function digest(text: string): string {

@@ -14,8 +14,8 @@ export interface PageCluster {
 /** The how-to's cluster as it was recorded, by the name of its bundle. */
 export async function recordedCluster(bundle: 'begin' | 'all-fixed'): Promise<PageCluster> {
   const path = join(import.meta.dir, '../fixtures/bundles', bundle);
-  const { diagnosis, scene } = diagnose(await bundleWorld(path));
-  return { diagnosis, ways: packetWays(scene, diagnosis.paths, new Set(diagnosis.paths)) };
+  const diagnosed = diagnose(await bundleWorld(path));
+  return { diagnosis: diagnosed.diagnosis, ways: packetWays(diagnosed) };
 }
 
 /** How the nodes of a made-up cluster are. */

@@ -9,16 +9,16 @@ import type { DiagnosisOutput, PageFormat } from './diagnosis-output.ts';
 export async function pageOutput(
   format: PageFormat,
   diagnosis: Diagnosis,
-  { scene, diagnosis: all }: Diagnosed,
+  diagnosed: Diagnosed,
   { title, program, flags }: Pick<DiagnosisOutput, 'title' | 'program' | 'flags'>,
 ): Promise<string> {
   const wanted: ReadonlySet<PathVerdict> = new Set(diagnosis.paths);
   const input = {
     diagnosis,
-    ways: packetWays(scene, all.paths, wanted),
+    ways: packetWays(diagnosed, wanted),
     title,
     version: VERSION,
-    examined: all.paths.length,
+    examined: diagnosed.diagnosis.paths.length,
     asTyped: (command: string) => asCalled(command, program, flags),
   };
   // The bundle is read only where a page is asked for.

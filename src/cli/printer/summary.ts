@@ -18,7 +18,7 @@ export interface Summary {
   mappings: Record<'total' | 'good' | 'risk' | 'broken' | 'unknown', number>;
   /** Mappings by the verdict of each stage. */
   stages: Record<Stage, Record<Verdict, number>>;
-  /** Failures, worst first, then by how many mappings they are behind. */
+  /** Failures, in the order of their causes. */
   codes: {
     code: string;
     stage: Stage;

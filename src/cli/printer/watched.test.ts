@@ -22,8 +22,8 @@ test('what is different: findings and mappings that are new, gone, better or wor
   expect(changesBetween(before, diagnosed(1, ['a', 'c'], ['c']))).toEqual([
     '+ some-failure pod c TCP 81 on n1',
     '- some-failure pod a TCP 80 on n1',
-    'n1 a TCP 80: broken, now unknown',
     '+ n1 c TCP 81: broken',
+    'n1 a TCP 80: broken, now unknown',
     '- n1 b TCP 81',
   ]);
 });

@@ -119,10 +119,10 @@ function common(title: string, flags: string, port = 0): Omit<UiOptions, 'watche
     port,
     start: { title, version: VERSION },
     clock: realClock,
-    pageOf: ({ diagnosis, scene }) =>
+    pageOf: (diagnosed) =>
       pageData({
-        diagnosis,
-        ways: packetWays(scene, diagnosis.paths, new Set(diagnosis.paths)),
+        diagnosis: diagnosed.diagnosis,
+        ways: packetWays(diagnosed),
         title,
         version: VERSION,
         asTyped: (text) => asCalled(text, calledAs(), flags),

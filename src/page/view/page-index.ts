@@ -1,10 +1,12 @@
-import { worstVerdict } from '../../path/diagnose/count-mappings.ts';
+import {
+  type MappingState as State,
+  mappingStates as states,
+  worstVerdict,
+} from '../../path/diagnose/count-mappings.ts';
 import { type Stage, stages } from '../../path/model/stages.ts';
 import type { CauseData, CellData, PageData, Text } from '../data.ts';
 
-/** How a mapping is, by the worst of its stages, worst first. */
-export const states = ['broken', 'unknown', 'risk', 'good'] as const;
-export type State = (typeof states)[number];
+export { type State, states };
 
 /** What of the mappings is shown; an empty text is no condition. */
 export interface Filter {
@@ -138,7 +140,7 @@ export class PageIndex {
     return this.data.causes.find((cause) => cause.id === id);
   }
 
-  /** The mappings that a filter lets through, worst first, then by node, pod and port. */
+  /** The mappings that a filter lets through, worst first, then in the order of the diagnosis: that of the causes. */
   matching(filter: Filter): number[] {
     const words = filter.search.toLowerCase().split(/\s+/).filter(Boolean);
     const stage = filter.stage === '' ? -1 : stages.indexOf(filter.stage);
@@ -153,13 +155,7 @@ export class PageIndex {
       if (words.length > 0 && !words.every((word) => this.#haystack(path).includes(word))) continue;
       found.push(path);
     }
-    return found.sort(
-      (a, b) =>
-        this.#states[a]! - this.#states[b]! ||
-        compareNames(this.node(a), this.node(b)) ||
-        compareNames(this.pod(a), this.pod(b)) ||
-        a - b,
-    );
+    return found.sort((a, b) => this.#states[a]! - this.#states[b]! || a - b);
   }
 
   /** Nodes and ports of mappings, nodes with the worst first. */

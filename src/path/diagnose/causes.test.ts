@@ -122,7 +122,7 @@ test('what differs in more than names is shown of the first, and says so', () =>
   expect(other?.example).toEqual({ message: 'w0' });
 });
 
-test('what hurts most mappings comes first among what is as bad', () => {
+test('what hurts most pods comes first among what is as bad, and then most of their mappings', () => {
   const path = (node: string, name: string, code: string): PathVerdict => ({
     node,
     pod: pod(name),
@@ -136,15 +136,23 @@ test('what hurts most mappings comes first among what is as bad', () => {
     path('w2', 'b', 'many'),
     path('w2', 'c', 'many'),
     path('w3', 'd', 'risky'),
+    // One pod of many ports is one pod.
+    ...[80, 81, 82].map((hostPort) => ({
+      ...path('w4', 'e', 'wide'),
+      port: { hostPort, containerPort: 80, protocol: 'TCP' as const },
+    })),
   ];
   const found = [
     finding('w3', { code: 'risky', severity: 'risk' }),
     finding('w', { code: 'one' }),
+    finding('w4', { code: 'wide' }),
     finding('w2', { code: 'many' }),
   ];
-  expect(causesOf(found, paths).map(({ finding: { code }, hurt }) => [code, hurt.length])).toEqual([
-    ['many', 2],
-    ['one', 1],
-    ['risky', 1],
+  const causes = causesOf(found, paths);
+  expect(causes.map(({ finding: { code }, hurt, hurtPods }) => [code, hurtPods, hurt.length])).toEqual([
+    ['many', 2, 2],
+    ['wide', 1, 3],
+    ['one', 1, 1],
+    ['risky', 1, 1],
   ]);
 });

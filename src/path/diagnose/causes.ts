@@ -1,4 +1,12 @@
-import type { Evidence, Finding, PathVerdict, Subject } from '../model/finding.ts';
+import {
+  type Evidence,
+  type Finding,
+  type HostPort,
+  type PathVerdict,
+  type Subject,
+  severities,
+} from '../model/finding.ts';
+import { formatPort } from '../model/host-ports.ts';
 import { stages } from '../model/stages.ts';
 import { podName } from '../view/pod-name.ts';
 
@@ -14,6 +22,8 @@ export interface Cause {
   pods: readonly string[];
   /** The mappings that it breaks, puts at risk or is noted of. */
   hurt: readonly PathVerdict[];
+  /** How many pods these are of. */
+  hurtPods: number;
   /** Whose message and evidence the finding has; undefined where they are those of all. */
   example: { message?: string; evidence?: string };
 }
@@ -22,23 +32,25 @@ export interface Cause {
 const EACH = 'each of them';
 const ITS_NODE = 'its node';
 
-const RANKS = { broken: 0, risk: 1, note: 2 } as const;
-
 /**
  * Puts together the findings of one cause: the same code, remedy and message but for the names of node and pod, addresses and IDs. Their evidence
- * is each one's own: a sandbox's result names the sandbox. Worst first, then what hurts most mappings, then as they were.
+ * is each one's own: a sandbox's result names the sandbox. Worst first, then what hurts most pods, then most of their mappings, then as they were.
  */
 export function causesOf(findings: readonly Finding[], paths: readonly PathVerdict[]): Cause[] {
-  const mappings = mappingIndex(paths);
+  const mappings = mappingsBehind(paths);
   const groups = Map.groupBy(findings, keyOf);
   const causes = [...groups.values()].map((group): Cause => {
-    const hurt = new Set(group.flatMap((finding) => mappings(finding)));
+    const hurt = [...new Set(group.flatMap((finding) => mappings(finding)))];
+    const hurtPods = new Set(hurt.map(({ pod }) => pod.uid)).size;
     const nodes = [...new Set(group.flatMap(({ subject }) => subject.node ?? []))];
     const pods = [...new Set(group.flatMap(({ subject }) => (subject.pod ? podName(subject.pod) : [])))];
-    return { ...together(group), findings: group, nodes, pods, hurt: [...hurt] };
+    return { ...together(group), findings: group, nodes, pods, hurt, hurtPods };
   });
   return causes.toSorted(
-    (a, b) => RANKS[a.finding.severity] - RANKS[b.finding.severity] || b.hurt.length - a.hurt.length,
+    (a, b) =>
+      severities.indexOf(a.finding.severity) - severities.indexOf(b.finding.severity) ||
+      b.hurtPods - a.hurtPods ||
+      b.hurt.length - a.hurt.length,
   );
 }
 
@@ -143,22 +155,25 @@ function withoutValues(text: string): string {
     .replace(/\b(?=[0-9a-f]*\d)[0-9a-f]{12,}\b/gi, '…');
 }
 
-/** For a finding, the mappings that it is behind. */
-function mappingIndex(paths: readonly PathVerdict[]): (finding: Finding) => PathVerdict[] {
+/** For a finding, the mappings that it is behind. One of a mapping looks at that alone: a pod may have thousands. */
+export function mappingsBehind(paths: readonly PathVerdict[]): (finding: Finding) => readonly PathVerdict[] {
   const byNode = Map.groupBy(paths, ({ node }) => node);
   const byPod = Map.groupBy(paths, ({ pod }) => pod.uid);
-  const isBehind = (code: string, path: PathVerdict) =>
-    stages.some((stage) => path.stages[stage].codes.includes(code));
-  return ({ code, subject: { node, pod, port, family } }) => {
-    const near = pod !== undefined ? byPod.get(pod.uid) : node !== undefined ? byNode.get(node) : paths;
-    return (near ?? []).filter(
+  const byPort = Map.groupBy(paths, ({ pod, port }) => portKey(pod, port));
+  const near = ({ node, pod, port }: Subject) => {
+    if (pod === undefined) return node === undefined ? paths : byNode.get(node);
+    return port === undefined ? byPod.get(pod.uid) : byPort.get(portKey(pod, port));
+  };
+  return ({ code, subject }) => {
+    const { family } = subject;
+    return (near(subject) ?? []).filter(
       (path) =>
-        isBehind(code, path) &&
         (family === undefined || path.family === undefined || path.family === family) &&
-        (port === undefined ||
-          (path.port.hostPort === port.hostPort &&
-            path.port.protocol === port.protocol &&
-            path.port.hostIP === port.hostIP)),
+        stages.some((stage) => path.stages[stage].codes.includes(code)),
     );
   };
+}
+
+function portKey({ uid }: PathVerdict['pod'], port: HostPort): string {
+  return `${uid} ${formatPort(port)}`;
 }

@@ -1,6 +1,12 @@
 import { messageOf } from '../../util/errors.ts';
 import { possibleHeal } from '../heal/possible.ts';
-import type { Diagnosis, Finding, PathVerdict, StageVerdict } from '../model/finding.ts';
+import {
+  type Diagnosis,
+  type Finding,
+  type PathVerdict,
+  type StageVerdict,
+  severities,
+} from '../model/finding.ts';
 import { textOf } from '../model/message.ts';
 import { compareStages, type Stage, stages } from '../model/stages.ts';
 import type { World } from '../model/world.ts';
@@ -10,7 +16,8 @@ import { kernelsWord } from '../view/probe-facts.ts';
 import { type PathView, Scene } from '../view/scene.ts';
 import { ofBothFamilies } from './both-families.ts';
 import { type Judgement, judge } from './judge.ts';
-import { asLoaded, coveringAmong, keyOf, mute, severities } from './muting.ts';
+import { asLoaded, coveringAmong, keyOf, mute } from './muting.ts';
+import { inOrder } from './order.ts';
 
 /** A detection with its failure: what healing starts from. */
 export interface Case {
@@ -24,6 +31,8 @@ export interface Diagnosed {
   diagnosis: Diagnosis;
   scene: Scene;
   cases: readonly Case[];
+  /** The verdicts of the document, by the mappings of the scene. */
+  verdictOf: ReadonlyMap<PathView, PathVerdict>;
 }
 
 /**
@@ -46,16 +55,17 @@ export function diagnosisOf(world: World, failures: readonly Failure[] = catalog
 export function diagnose(world: World, failures: readonly Failure[] = catalogue): Diagnosed {
   const scene = new Scene(world);
   const cases: Case[] = [];
-  const verdicts: PlacedVerdict[] = [];
+  const verdictOf = new Map<PathView, PathVerdict>();
   const unknowns = examineParts(scene.parts(), failures, (part, found, own) => {
     for (const entry of found) cases.push(entry);
-    for (const [i, { place }] of part.paths.entries()) verdicts.push({ place, verdict: own[i]! });
+    for (const [i, path] of part.paths.entries()) verdictOf.set(path, own[i]!);
     // What is broken will be looked at again, for healing.
     if (found.length === 0) part.release();
   });
   cases.sort((a, b) => byWeight(a.finding, b.finding));
   const findings = cases.map(({ finding }) => finding);
-  return { diagnosis: documentOf(world, verdicts, findings, unknowns), scene, cases };
+  const verdicts = [...verdictOf].map(([{ place }, verdict]) => ({ place, verdict }));
+  return { diagnosis: documentOf(world, verdicts, findings, unknowns), scene, cases, verdictOf };
 }
 
 /** The verdict on a mapping, and the place of its pod among those of the world. */
@@ -70,7 +80,7 @@ function documentOf(
   findings: Finding[],
   unknowns: Diagnosis['unknowns'],
 ): Diagnosis {
-  return {
+  return inOrder({
     apiVersion: 'hostport/v1',
     kind: 'Diagnosis',
     observedAt: world.observedAt,
@@ -78,7 +88,7 @@ function documentOf(
     paths: verdicts.sort((a, b) => a.place - b.place).map(({ verdict }) => verdict),
     findings,
     unknowns: [...(world.unread ?? []), ...unknowns],
-  };
+  });
 }
 
 /**

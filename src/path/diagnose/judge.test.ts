@@ -65,14 +65,14 @@ test.each(['translated', 'forwarded', 'answered'] as const)(
       holds: 'unknown',
       why: 'the pod has no ready sandbox',
     });
-    expect(judgeAs(noAddress)).toEqual({ holds: 'unknown', why: 'the pod has no address' });
+    expect(judgeAs(noAddress)).toEqual({ holds: 'unknown', why: 'no valid address of the pod is known' });
     // The API knows its address; by which device its answers leave is another matter.
     const unseen = judgeAs({
       report: (report) => {
         report.sandboxes = UNSEEN;
       },
     });
-    expect(unseen.why ?? '').not.toContain('the pod has no');
+    expect(unseen.why ?? '').not.toContain('of the pod');
   },
 );
 

@@ -59,7 +59,7 @@ function whyUnreachable({ node, pod, sandbox }: PathView): string | undefined {
   // Each stage says that nothing was seen.
   if (node === undefined || 'unknown' in node.report) return undefined;
   if (sandbox === undefined && node.sandboxes !== undefined) return NO_SANDBOX;
-  return addressesOfPod(pod, sandbox).length === 0 ? 'the pod has no address' : undefined;
+  return addressesOfPod(pod, sandbox).length === 0 ? 'no valid address of the pod is known' : undefined;
 }
 
 const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement>> = {

@@ -23,15 +23,12 @@
  * diagnose.ts).
  */
 import type { FamilyName } from '../../util/family.ts';
-import type { Finding, Severity, Subject } from '../model/finding.ts';
+import { type Finding, type Subject, severities } from '../model/finding.ts';
 import { withSuffix } from '../model/message.ts';
 import { compareStages } from '../model/stages.ts';
 import type { Detection, Failure } from '../stages/failure.ts';
 import { loadedMapsPorts } from '../view/loaded-network.ts';
 import type { PathView, Scene } from '../view/scene.ts';
-
-/** Worst first. */
-export const severities: readonly Severity[] = ['broken', 'risk', 'note'];
 
 /** What the rule needs of a case. */
 interface Found {

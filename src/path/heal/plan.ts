@@ -32,7 +32,10 @@ export interface PlannedHeal {
  * How to fix the findings of a diagnosis, in their order. The same step for two findings is planned once, with the first; one that runs a
  * configuration that a later plan writes, with the first after that. Pure: nothing is done yet.
  */
-export function planHeal({ cases, scene }: Diagnosed, scope: HealScope): PlannedHeal[] {
+export function planHeal(
+  { cases, scene }: Pick<Diagnosed, 'cases' | 'scene'>,
+  scope: HealScope,
+): PlannedHeal[] {
   return withoutRepeats(
     cases
       .filter((entry) => isInScope(entry, scope))
@@ -52,16 +55,18 @@ export function planHeal({ cases, scene }: Diagnosed, scope: HealScope): Planned
 }
 
 function withoutRepeats(plans: readonly PlannedHeal[]): PlannedHeal[] {
-  const all = plans.flatMap(({ steps }) => steps);
-  /** Where each step stays, by what it does. */
+  /** Where each step stays, by what it does; and where a configuration is last written. */
   const kept = new Map<string, number>();
-  for (const [at, step] of all.entries()) {
+  const written = new Map<string, number>();
+  for (const [at, step] of plans.flatMap(({ steps }) => steps).entries()) {
     const key = keyOf(step);
     const before = kept.get(key);
-    const isKept = (i: number) => kept.get(keyOf(all[i]!)) === i;
-    const between = before === undefined ? [] : all.slice(before, at).filter((_, i) => isKept(before + i));
     // Of an earlier content of the file, it would have to be done again.
-    if (before === undefined || isOutdated(step, between)) kept.set(key, at);
+    const isOutdated = before !== undefined && (written.get(configOf(step, 'attach') ?? '') ?? -1) > before;
+    if (before !== undefined && !isOutdated) continue;
+    kept.set(key, at);
+    const file = configOf(step, 'write-file');
+    if (file !== undefined) written.set(file, at);
   }
   let from = 0;
   return plans.map((plan) => {
@@ -76,17 +81,10 @@ function keyOf({ why: _, ...what }: HealStep): string {
   return JSON.stringify(what);
 }
 
-/** Whether a step runs the plugins of a configuration that steps after it write. */
-function isOutdated(step: HealStep, after: readonly HealStep[]): boolean {
-  if (step.on !== 'node' || step.action.do !== 'attach') return false;
-  const { node, action } = step;
-  return after.some(
-    (other) =>
-      other.on === 'node' &&
-      other.node === node &&
-      other.action.do === 'write-file' &&
-      other.action.path === action.config,
-  );
+/** The node and the configuration file whose plugins a step runs, or that it writes; undefined for a step that does not. */
+function configOf(step: HealStep, as: 'attach' | 'write-file'): string | undefined {
+  if (step.on !== 'node' || step.action.do !== as) return undefined;
+  return `${step.node} ${step.action.do === 'attach' ? step.action.config : step.action.path}`;
 }
 
 function isInScope({ finding }: Case, { codes, nodes }: HealScope): boolean {

@@ -36,11 +36,13 @@ export interface Evidence {
 }
 
 /**
+ * Worst first:
  * - `broken`: the mapping does not work because of it;
  * - `risk`: it works now, or works partly, and will break or misleads;
  * - `note`: nothing is wrong, though it looks so.
  */
-export type Severity = 'broken' | 'risk' | 'note';
+export const severities = ['broken', 'risk', 'note'] as const;
+export type Severity = (typeof severities)[number];
 
 /** Whether the pod must be recreated: never; not with hostport, though commonly done; or there is no other way. */
 export type Restart = 'no' | 'avoided' | 'needed';
@@ -106,8 +108,9 @@ export interface Diagnosis {
   apiVersion: 'hostport/v1';
   kind: 'Diagnosis';
   observedAt: string;
+  /** Worst first, then in the order of the causes: what hurts most pods first. */
   paths: PathVerdict[];
-  /** Worst first, then by stage, node, pod and port. */
+  /** Cause by cause: worst first, then what hurts most pods; those of one cause by stage, node, pod and port. */
   findings: Finding[];
   /** What could not be observed, once for each node or source. */
   unknowns: Unknown[];

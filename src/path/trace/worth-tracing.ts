@@ -17,9 +17,8 @@ export interface WorthTracing {
 }
 
 /** The mappings of which reading alone does not say what is wrong, each with the probe to ask the kernel about: one that failed, if one did. */
-export function worthTracing({ diagnosis, scene }: Pick<Diagnosed, 'diagnosis' | 'scene'>): WorthTracing[] {
-  return scene.paths.flatMap((path, i): WorthTracing[] => {
-    const { stages } = diagnosis.paths[i]!;
+export function worthTracing({ verdictOf }: Pick<Diagnosed, 'verdictOf'>): WorthTracing[] {
+  return [...verdictOf].flatMap(([path, { stages }]): WorthTracing[] => {
     const isUnexplained =
       OF_A_PACKET.some((stage) => stages[stage].verdict === 'unknown') ||
       stages.answered.codes.some((code) => UNEXPLAINED.includes(code));

@@ -205,13 +205,16 @@ function diagnosed(otherwise: Otherwise) {
     reports: new Map([['n1', { value: reportOf(otherwise) }]]),
     probes: probesOf(otherwise),
   });
-  const { paths, findings } = diagnose(world).diagnosis;
+  const {
+    diagnosis: { findings },
+    verdictOf,
+  } = diagnose(world);
   return {
     findings: findings.map(
       ({ code, subject: { family } }) => `${code}${family === undefined ? '' : ` ${family}`}`,
     ),
     /** Of each path: its family and the verdicts on translated, forwarded and answered. */
-    paths: paths.map(({ family, stages: { translated, forwarded, answered } }) =>
+    paths: [...verdictOf.values()].map(({ family, stages: { translated, forwarded, answered } }) =>
       [family ?? 'one', ...[translated, forwarded, answered].map(({ verdict }) => verdict)].join(' '),
     ),
   };
@@ -252,13 +255,13 @@ describe('a mapping of pod and node', () => {
       'that has rules of IPv4 alone',
       { mapped: ['IPv4'], outside: { IPv4: 'answered', IPv6: 'refused' } },
       ['mapping-missing IPv6'],
-      ['IPv4 ok ok ok', 'IPv6 broken ok muted'],
+      ['IPv4 ok ok ok', 'IPv6 broken muted muted'],
     ],
     [
       'that has rules of neither is one cause',
       { mapped: [], outside: { IPv4: 'refused', IPv6: 'refused' } },
       ['mapping-missing'],
-      ['IPv4 broken ok muted', 'IPv6 broken ok muted'],
+      ['IPv4 broken muted muted', 'IPv6 broken muted muted'],
     ],
     [
       'whose node forwards IPv4 alone',

@@ -43,20 +43,18 @@ export interface PacketWay {
 const ID_LENGTH = 13;
 
 /**
- * The names along mappings, by the verdicts on them: `verdicts` are those on all of the scene's mappings, in the same order, and only those that are
- * also `wanted` are looked at. A node at a time, so that only one node's rules are in memory.
+ * The names along mappings, by the verdicts on them, of all or only of those that are `wanted`. A node at a time, so that only one node's rules are in
+ * memory.
  */
 export function packetWays(
-  scene: Scene,
-  verdicts: readonly PathVerdict[],
-  wanted: ReadonlySet<PathVerdict>,
+  { scene, verdictOf }: { scene: Scene; verdictOf: ReadonlyMap<PathView, PathVerdict> },
+  wanted?: ReadonlySet<PathVerdict>,
 ): Map<PathVerdict, PacketWay> {
-  const verdictOf = new Map(scene.paths.map((path, i) => [path, verdicts[i]!]));
   const ways = new Map<PathVerdict, PacketWay>();
   for (const part of scene.parts()) {
     for (const path of part.paths) {
       const verdict = verdictOf.get(path)!;
-      if (wanted.has(verdict)) ways.set(verdict, packetWay(path, part));
+      if (wanted?.has(verdict) !== false) ways.set(verdict, packetWay(path, part));
     }
     part.release();
   }
