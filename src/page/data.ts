@@ -31,7 +31,7 @@ export interface PageData {
   /** By how many pods they hurt, what is broken first. */
   causes: CauseData[];
   unknowns: UnknownData[];
-  /** Why stages of mappings are unknown, the stage and the reason of most first. */
+  /** Why stages of mappings are unknown, the reason of most first. */
   unknownStages: UnknownStageData[];
 }
 
@@ -97,9 +97,9 @@ export interface CauseData {
   findings: number[];
 }
 
-/** Why a stage is unknown, of all mappings of which it is so for the same reason. */
+/** Why stages are unknown, of all mappings of which these are so for the same reason. */
 export interface UnknownStageData {
-  stage: Stage;
+  stages: Stage[];
   why: string;
   /** How many mappings. */
   paths: number;

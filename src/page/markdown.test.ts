@@ -31,7 +31,9 @@ test('what is unknown is named with its reason', () => {
   const text = markdown(pageCluster(1, 1, 'unknown'));
   expect(text).toContain('- `worker-1`: node report: no answer of worker-1 within 20 s\n');
   expect(text).toContain('| ? unknown at configured | `worker-1` |');
-  expect(text).toContain('\n- answered of 1 mapping: no answer of its node within 20 s\n');
+  expect(text).toContain(
+    '\n- configured, installed, attached, translated, forwarded, answered of 1 mapping: no answer of worker-1 within 20 s\n',
+  );
 });
 
 describe('a hostile cluster', () => {

@@ -57,7 +57,10 @@ export function pageMarkdown(input: PageInput): string {
           '### Why stages are unknown',
           unknownStages
             .slice(0, MAX_UNKNOWNS)
-            .map(({ stage, why, paths }) => `- ${stage} of ${count(paths, 'mapping')}: ${textOf(why)}`)
+            .map(
+              ({ stages, why, paths }) =>
+                `- ${stages.join(', ')} of ${count(paths, 'mapping')}: ${textOf(why)}`,
+            )
             .join('\n'),
         ]),
     ...moreOf(unknownStages.length - MAX_UNKNOWNS, 'reason'),

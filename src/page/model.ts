@@ -1,7 +1,8 @@
-import { type Cause, causesOf, mappingsBehind, withoutNode } from '../path/diagnose/causes.ts';
+import { type Cause, causesOf, mappingsBehind } from '../path/diagnose/causes.ts';
+import { unknownGroups, unknownReasons } from '../path/diagnose/unknown-groups.ts';
 import type { Diagnosis, Finding, PathVerdict, Unknown } from '../path/model/finding.ts';
 import { formatPort } from '../path/model/host-ports.ts';
-import { compareStages, stages } from '../path/model/stages.ts';
+import { stages } from '../path/model/stages.ts';
 import type { PacketWay } from '../path/view/packet-way.ts';
 import type {
   CauseData,
@@ -218,34 +219,19 @@ function causeData(
 }
 
 function unknownData(unknowns: readonly Unknown[], texts: Interned<string>): UnknownData[] {
-  const groups = Map.groupBy(unknowns, ({ kind, node, what, why }) =>
-    JSON.stringify([kind, node === undefined, what, withoutNode(why, node)]),
-  );
-  return [...groups.values()].map((group) => {
-    const [{ kind, what, why, node }] = group as [Unknown, ...Unknown[]];
-    return {
-      ...{ kind, what },
-      why: shortened(group.length === 1 ? why : withoutNode(why, node)),
-      nodes: group.flatMap((entry) => (entry.node === undefined ? [] : [texts.placeOf(entry.node)])),
-    };
-  });
+  return unknownGroups(unknowns).map(({ kind, what, why, nodes }) => ({
+    ...{ kind, what },
+    why: shortened(why),
+    nodes: nodes.map((node) => texts.placeOf(node)),
+  }));
 }
 
-/** As the terminal says them: a reason that names the node is the same for all nodes. */
 function unknownStageData(paths: readonly PathVerdict[]): UnknownStageData[] {
-  const found = new Map<string, UnknownStageData>();
-  for (const { node, stages: verdicts } of paths) {
-    for (const stage of stages) {
-      const { verdict, reason } = verdicts[stage];
-      if (verdict !== 'unknown' || reason === undefined) continue;
-      const why = shortened(withoutNode(reason, node));
-      const key = `${stage}: ${why}`;
-      const entry = found.get(key) ?? { stage, why, paths: 0 };
-      entry.paths++;
-      found.set(key, entry);
-    }
-  }
-  return [...found.values()].sort((a, b) => b.paths - a.paths || compareStages(a.stage, b.stage));
+  return unknownReasons(paths).map(({ stages: at, why, paths: of }) => ({
+    stages: [...at],
+    why: shortened(why),
+    paths: of.length,
+  }));
 }
 
 function shortened(text: string): string;

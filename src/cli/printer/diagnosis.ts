@@ -1,5 +1,6 @@
-import { type Cause, causesOf, withoutNode } from '../../path/diagnose/causes.ts';
+import { type Cause, causesOf } from '../../path/diagnose/causes.ts';
 import { countMappings } from '../../path/diagnose/count-mappings.ts';
+import { unknownGroups, unknownReasons } from '../../path/diagnose/unknown-groups.ts';
 import type { Diagnosis, Evidence, Finding, HostPort, Subject, Unknown } from '../../path/model/finding.ts';
 import { formatPort } from '../../path/model/host-ports.ts';
 import { stageQuestions, stages } from '../../path/model/stages.ts';
@@ -7,7 +8,7 @@ import { podName } from '../../path/view/pod-name.ts';
 import { safeText } from '../../util/safe-text.ts';
 import { asCalled } from './as-called.ts';
 import { explainCommand } from './explain.ts';
-import { foldNames } from './fold-names.ts';
+import { andMore, FEW, foldNames } from './fold-names.ts';
 import { type Layout, WIDE } from './layout.ts';
 import { MARK_STYLES, MARKS, pathTable } from './path-table.ts';
 import { wrap, wrapCommand } from './wrap.ts';
@@ -47,7 +48,7 @@ export function renderDiagnosis(
       : `${pathTable(paths, layout)}\n${wrap(legend, width, '', '').join('\n')}\n`,
   ];
   for (const line of unknownLines(unknowns, layout)) parts.push(`\n${line}\n`);
-  const reasons = unknownReasons(diagnosis, width);
+  const reasons = unknownCells(diagnosis, width);
   if (reasons.length > 0) parts.push(`\n${reasons.join('')}`);
   const causes = causesOf(findings, paths);
   for (const cause of causes) parts.push(`\n${renderCause(cause, { program, flags, layout })}`);
@@ -55,27 +56,16 @@ export function renderDiagnosis(
   return parts.join('');
 }
 
-/** What could not be observed, once for all nodes of which it is so for the same reason. */
+/** What could not be observed, a paragraph for each reason. */
 function unknownLines(unknowns: readonly Unknown[], { width, isUnfolded }: Layout): string[] {
-  const groups = Map.groupBy(unknowns, ({ node, what, why }) =>
-    node === undefined ? {} : JSON.stringify([what, withoutNode(why, node)]),
-  );
-  return [...groups.values()].flatMap((group) => {
-    const [first] = group as [Unknown, ...Unknown[]];
-    const whys = new Set(group.map(({ why }) => why));
-    const why = whys.size === 1 ? first.why : withoutNode(first.why, first.node);
-    const shown = isUnfolded || group.length === 1 ? group : [{ ...first, why, node: undefined }];
-    return shown.map(({ node, what, why: reason }) => {
-      const about = `${safeText(what)} not known: ${shortened(reason)}`;
-      const nodes = group.map((entry) => safeText(entry.node ?? ''));
-      const who =
-        shown.length < group.length
-          ? `${nodes.length} nodes: ${foldNames(nodes, width / 2)}: `
-          : node === undefined
-            ? ''
-            : `${safeText(node)}: `;
-      return wrap(`${who}${about}`, width, '? ', '  ').join('\n');
-    });
+  const line = (who: string, { what, why }: Pick<Unknown, 'what' | 'why'>) =>
+    wrap(`${who}${safeText(what)} not known: ${shortened(why)}`, width, '? ', '  ').join('\n');
+  if (isUnfolded)
+    return unknowns.map((one) => line(one.node === undefined ? '' : `${safeText(one.node)}: `, one));
+  return unknownGroups(unknowns).map((group) => {
+    const names = group.nodes.map(safeText);
+    const number = names.length > 1 ? `${names.length} nodes: ` : '';
+    return line(names.length === 0 ? '' : `${number}${foldNames(names, width / 2)}: `, group);
   });
 }
 
@@ -86,27 +76,12 @@ function nothing({ unknowns }: Diagnosis): string {
     : 'No pod that asks for a hostPort was seen.';
 }
 
-/** Why cells are unknown, once for each stage and reason; that of several nodes without their names. */
-function unknownReasons({ paths }: Diagnosis, width: number): string[] {
-  const groups = new Map<string, { reasons: Set<string>; pods: Set<string> }>();
-  for (const { node, pod, stages: verdicts } of paths) {
-    for (const stage of stages) {
-      const { verdict, reason } = verdicts[stage];
-      if (verdict !== 'unknown' || reason === undefined) continue;
-      const key = `${stage}: ${withoutNode(reason, node)}`;
-      const group = groups.get(key) ?? { reasons: new Set(), pods: new Set() };
-      groups.set(key, group);
-      group.reasons.add(`${stage}: ${reason}`);
-      group.pods.add(safeText(podName(pod)));
-    }
-  }
-  return [...groups].map(([key, { reasons, pods }]) => {
-    const [only] = reasons;
-    const what = shortened(reasons.size === 1 ? only! : key);
-    const names = [...pods];
-    const who =
-      names.length <= 3 ? names.join(', ') : `${names.slice(0, 3).join(', ')} and ${names.length - 3} more`;
-    return `${wrap(`${what} (${who})`, width, '? ', '  ').join('\n')}\n`;
+/** Why cells are unknown, a paragraph for each reason. */
+function unknownCells({ paths }: Diagnosis, width: number): string[] {
+  return unknownReasons(paths).map(({ stages: at, why, paths: of }) => {
+    const names = [...new Set(of.map(({ pod }) => safeText(podName(pod))))];
+    const text = `${at.join(', ')}: ${shortened(why)} (${andMore(names, FEW)})`;
+    return `${wrap(text, width, '? ', '  ').join('\n')}\n`;
   });
 }
 

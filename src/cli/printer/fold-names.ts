@@ -1,5 +1,5 @@
 /** How many names are shown where not all fit. */
-const FEW = 3;
+export const FEW = 3;
 
 /**
  * Many names in few words: those that differ in a number only as a range (`worker-[1-200]`, `node-[001-003,007]`), and where that is still
@@ -19,7 +19,7 @@ export function foldNames(names: readonly string[], room: number): string {
 }
 
 /** The first of many names, and how many more there are. */
-function andMore(names: readonly string[], shown: number): string {
+export function andMore(names: readonly string[], shown: number): string {
   const more = names.length - shown;
   return more <= 0 ? names.join(', ') : `${names.slice(0, shown).join(', ')} and ${more} more`;
 }

@@ -152,11 +152,11 @@ export function Unknowns({ index }: { index: PageIndex }) {
             <Name text={what} />: <Lines text={why} />
           </li>
         ))}
-        {shown.map(({ stage, why, paths }) => (
-          <li key={`${stage} ${why}`} class="card unknown">
+        {shown.map(({ stages, why, paths }) => (
+          <li key={`${stages.join()} ${why}`} class="card unknown">
             <Mark kind="unknown" />{' '}
-            <a href={linkTo({ filter: { ...NO_FILTER, state: 'unknown', stage } })}>
-              {stage} of {count(paths, 'mapping')}
+            <a href={linkTo({ filter: { ...NO_FILTER, state: 'unknown', stage: stages[0]! } })}>
+              {stages.join(', ')} of {count(paths, 'mapping')}
             </a>
             : <Lines text={why} />
           </li>
