@@ -1,5 +1,6 @@
 import { type PluginConfigInList, parseNetworkConfig, parsePlugin } from '../../cni/conflist.ts';
 import { marshalled, parseDocument, plain } from '../../cni/json.ts';
+import { byText } from '../../util/by-text.ts';
 import { known } from '../model/observed.ts';
 import type { NodeView } from './node-view.ts';
 
@@ -53,7 +54,7 @@ function speak(plugins: readonly PluginConfigInList[], version: string | undefin
   });
 }
 
-function versionOf(config: string): string | undefined {
+const versionOf = byText((config): string | undefined => {
   try {
     const name =
       listIn(plain(parseDocument(config, 'loaded'))) === undefined ? 'loaded.conf' : 'loaded.conflist';
@@ -62,9 +63,9 @@ function versionOf(config: string): string | undefined {
     // The runtime reports it in a form that is not compared.
     return undefined;
   }
-}
+});
 
-function pluginsOf(config: string): PluginConfigInList[] | undefined {
+const pluginsOf = byText((config): PluginConfigInList[] | undefined => {
   try {
     const document = plain(parseDocument(config, 'loaded'));
     return (listIn(document) ?? [document]).map((entry) => parsePlugin(marshalled(entry), 'loaded'));
@@ -72,7 +73,7 @@ function pluginsOf(config: string): PluginConfigInList[] | undefined {
     // As in versionOf.
     return undefined;
   }
-}
+});
 
 /** The plugins of a list as they are written; undefined for a single configuration. */
 function listIn(document: unknown): unknown[] | undefined {

@@ -9,6 +9,7 @@ import { TooLargeError } from '../../cni/json.ts';
 import { type RuleBudget, type Ruleset, readRuleset } from '../../netfilter/index.ts';
 import { PORTMAP_FIELDS } from '../../portmap/config.ts';
 import { isLoopbackText } from '../../util/address.ts';
+import { byText } from '../../util/by-text.ts';
 import { messageOf } from '../../util/errors.ts';
 import { familyOf, NFT_FAMILY } from '../../util/family.ts';
 import { canonicalAddress } from '../../util/ip.ts';
@@ -188,16 +189,28 @@ export class NodeView {
 }
 
 /** A list with the plugins of its drop-in directory (CNI 1.1), where the runtime reads them; unknown where there are some and whether it does is. */
-function readList(
-  report: NodeReport,
+function readList(report: NodeReport, name: string, content: string): ReadList {
+  // Of a node without such directories it depends on nothing else, and thousands of nodes have the same file.
+  return (report.cni.dropIns ?? []).length === 0
+    ? readAlone(name)(content)
+    : readListOf(name, content, (network) => dropInsOf(report, network));
+}
+
+type ReadList = Pick<ConfigFile, 'list' | 'dropIns' | 'readable'>;
+
+/** A list without drop-ins, by its name and its content. */
+const readAlone = byText((name) => byText((content) => readListOf(name, content, () => ({ value: [] }))));
+
+function readListOf(
   name: string,
   content: string,
-): Pick<ConfigFile, 'list' | 'dropIns' | 'readable'> {
+  dropInsIn: (network: string) => Observed<DropIn[]>,
+): ReadList {
   // Assigned in a callback, which the type checker does not follow.
   let dropIns = { value: [] } as Observed<DropIn[]>;
   try {
     const value = parseNetworkConfig(content, name, (network) => {
-      dropIns = dropInsOf(report, network);
+      dropIns = dropInsIn(network);
       const files = known(dropIns) ?? [];
       const refused = files.find(({ broken }) => broken !== undefined)?.broken;
       if (refused !== undefined) throw new Error(refused);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { PluginConfigInList } from '../../cni/conflist.ts';
 import { listOfAttachment } from './attachment-list.ts';
 import type { PathView } from './scene.ts';
 
@@ -20,10 +21,21 @@ const fieldsSchema = z.object({
   hairpinMode: z.boolean().catch(false),
 });
 
+/** By the entry of a list, which thousands of attachments have in common. */
+const read = new WeakMap<PluginConfigInList, PrimaryPlugin>();
+
 /** By the configuration that a pod was attached with; undefined where that is not known. */
 export function primaryPlugin({ attachment }: PathView): PrimaryPlugin | undefined {
   const first = attachment && listOfAttachment(attachment)?.plugins[0];
   if (first === undefined) return undefined;
+  const before = read.get(first);
+  if (before !== undefined) return before;
+  const plugin = pluginOf(first);
+  read.set(first, plugin);
+  return plugin;
+}
+
+function pluginOf(first: PluginConfigInList): PrimaryPlugin {
   const { delegate } = first.fields;
   // flannel has bridge attach the pod, unless its configuration names another.
   return first.type === 'flannel' && typeof delegate === 'object' && delegate !== null
