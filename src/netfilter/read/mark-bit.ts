@@ -71,7 +71,10 @@ export function markClashes(
   devices?: readonly string[],
 ): MarkClash[] {
   const m = bitValue(bit);
-  const placed = placedRules(ruleset, family, isOwn).filter(({ rule }) => !isOwn(rule) && isAboutMarks(rule));
+  const isOthers = (rule: Rule) => isAboutMarks(rule) && !isOwn(rule);
+  // Many nodes have no such rule, and to find the places of all takes longest.
+  if (!hasRule(tablesOf(ruleset, family), isOthers)) return [];
+  const placed = placedRules(ruleset, family, isOwn).filter(({ rule }) => isOthers(rule));
   const having = (test: (expression: Expression) => boolean, packet: () => Packet) =>
     placed.filter(({ rule: { expressions } }) =>
       expressions.some((expression, i) => test(expression) && mayReach(expressions.slice(0, i), packet())),
@@ -462,9 +465,11 @@ function changesPacket(expression: Expression): boolean {
   }
 }
 
+function readsMark(key: readonly Operand[] = []): boolean {
+  return key.some(({ field }) => field === 'mark' || field === 'ct-mark');
+}
+
 function isAboutMarks({ expressions }: Rule): boolean {
-  const readsMark = (key: readonly Operand[] = []) =>
-    key.some(({ field }) => field === 'mark' || field === 'ct-mark');
   return expressions.some((expression) => {
     switch (expression.kind) {
       case 'match':
@@ -552,6 +557,10 @@ function tableOf(ruleset: Ruleset, { table, family, backend }: BaseChain): Table
 
 function tablesOf(ruleset: Ruleset, family: NftFamily): Table[] {
   return ruleset.tables.filter((table) => table.family === family || table.family === 'inet');
+}
+
+function hasRule(tables: readonly Table[], isWanted: (rule: Rule) => boolean): boolean {
+  return tables.some(({ chains }) => chains.values().some(({ rules }) => rules.some(isWanted)));
 }
 
 function bitValue(bit: number): number {
