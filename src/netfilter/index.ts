@@ -10,11 +10,12 @@ export { comparesBit, type MarkClash, markClashes, markField, markFields } from 
 export type { BaseChain, NatTarget, Rule, Ruleset, Table } from './read/model.ts';
 export {
   type Condition,
+  choosyRules,
   type Destination,
   hookUses,
   openConditions,
   type Reached,
-  refuses,
+  refusing,
   type TranslationCandidate,
   translationsFor,
 } from './read/queries.ts';

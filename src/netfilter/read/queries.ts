@@ -164,25 +164,31 @@ export function openConditions(rules: readonly Rule[], destination: Destination)
   );
 }
 
-/** Whether a rule has a condition that a packet to a destination does not meet, by its source and the interface that it comes in by. */
-export function refuses(
-  rule: Rule,
+/** Those of some rules that not every packet to a destination meets. */
+export function choosyRules(rules: readonly Rule[], destination: Destination): Rule[] {
+  const protocol = protocolNumber(destination.protocol);
+  const address = parseAddress(destination.address);
+  if (protocol === undefined || address === undefined) return [];
+  const read = readerFor(destination, protocol, address);
+  return rules.filter((rule) => certainty(rule, read) !== 'certain');
+}
+
+/** The first of some rules with a condition that a packet to a destination does not meet, by its source and the interface that it comes in by. */
+export function refusing(
+  rules: readonly Rule[],
   destination: Destination,
   { source, inputInterface = '' }: { source: string; inputInterface?: string | undefined },
-): boolean {
-  const [protocol, address, from] = [
-    protocolNumber(destination.protocol),
-    parseAddress(destination.address),
-    parseAddress(source),
-  ];
-  if (protocol === undefined || address === undefined || from === undefined) return false;
+): Rule | undefined {
+  const protocol = protocolNumber(destination.protocol);
+  const address = parseAddress(destination.address);
+  const from = parseAddress(source);
+  if (protocol === undefined || address === undefined || from === undefined) return undefined;
   const read = readerFor(destination, protocol, address);
-  return (
-    certainty(rule, (field) => {
-      if (field === 'source') return from;
-      return field === 'input-interface' ? inputInterface : read(field);
-    }) === 'never'
-  );
+  const readWhole: FieldReader = (field) => {
+    if (field === 'source') return from;
+    return field === 'input-interface' ? inputInterface : read(field);
+  };
+  return rules.find((rule) => certainty(rule, readWhole) === 'never');
 }
 
 /** What is at a hook, by who put it there. */

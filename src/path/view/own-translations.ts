@@ -1,4 +1,4 @@
-import { type NatTarget, type Rule, refuses } from '../../netfilter/index.ts';
+import { type NatTarget, type Rule, refusing } from '../../netfilter/index.ts';
 import { familyOf, NFT_FAMILY } from '../../util/family.ts';
 import { mappingFor, ownedMappings } from './owned-mappings.ts';
 import type { PathView, Scene } from './scene.ts';
@@ -31,6 +31,7 @@ export function ownTranslations(path: PathView): OwnTranslation[] {
     .map(({ rule, to }) => ({
       rule,
       to,
-      takes: (scene) => !refuses(rule, destination, { source: neighbourOf(path, scene) ?? address }),
+      takes: (scene) =>
+        refusing([rule], destination, { source: neighbourOf(path, scene) ?? address }) === undefined,
     }));
 }

@@ -1,5 +1,5 @@
 import { type PluginConfigInList, parseNetworkConfig } from '../../../cni/conflist.ts';
-import { refuses, type TranslationCandidate } from '../../../netfilter/index.ts';
+import { choosyRules, type Rule, refusing, type TranslationCandidate } from '../../../netfilter/index.ts';
 import { type FamilyName, familyOf, NFT_FAMILY } from '../../../util/family.ts';
 import { formatPort } from '../../model/host-ports.ts';
 import { words } from '../../model/message.ts';
@@ -52,14 +52,18 @@ export const conditionExcludes = defineFailure<null>({
     return scene.paths.flatMap((path): Detection<null>[] => {
       const { node, port, subject } = path;
       if (node === undefined) return [];
+      // Whoever was answered is served, whatever the rules seem to say.
+      const clients = clientsOf(path, node, scene).filter(({ vantage }) => !answered(path, vantage));
+      if (clients.length === 0) return [];
       const { own, sharing } = candidatesOf(path, scene);
-      const excluded = clientsOf(path, node, scene).flatMap((client) => {
-        // Whoever was answered is served, whatever the rules seem to say.
-        if (answered(path, client.vantage)) return [];
-        const rule = own.length === 0 ? undefined : refusalOf(client, own, path);
+      if (own.length === 0) return [];
+      const refusalOf = refusalsOf(own, path);
+      const excluded = clients.flatMap((client) => {
+        const rule = refusalOf(client);
+        if (rule === undefined) return [];
         // Pods share a port by conditions that exclude each other: this client is meant for the other one.
-        const isShared = sharing.some((other) => refusalOf(client, [other], path) === undefined);
-        return rule === undefined || isShared ? [] : [{ client, rule }];
+        const isShared = sharing.some((other) => refusalsOf([other], path)(client) === undefined);
+        return isShared ? [] : [{ client, rule }];
       });
       const [first] = excluded;
       if (first === undefined) return [];
@@ -123,34 +127,43 @@ function candidatesOf(
   const { sandbox, node } = path;
   const address = podAddress(path);
   if (address === undefined || sandbox === undefined) return { own: [], sharing: [] };
-  const takers = takersOf(path, scene) ?? [];
-  const ownerOf = (candidate: TranslationCandidate) =>
-    mappingOwner(candidate)?.containerId ?? candidate.rule.comment;
   const ids = node && sandboxIds(node);
-  const isAnothers = (owner: string | undefined) =>
-    owner !== undefined && owner !== sandbox.id && ids?.has(owner) === true;
-  return {
-    own: takers.filter((taker) => ownerOf(taker) === sandbox.id && translatesTo(taker.to, address)),
-    sharing: takers.filter((taker) => isAnothers(ownerOf(taker))),
-  };
+  const own: TranslationCandidate[] = [];
+  const sharing: TranslationCandidate[] = [];
+  for (const taker of takersOf(path, scene) ?? []) {
+    const owner = mappingOwner(taker)?.containerId ?? taker.rule.comment;
+    if (owner === sandbox.id) {
+      if (translatesTo(taker.to, address)) own.push(taker);
+    } else if (owner !== undefined && ids?.has(owner) === true) sharing.push(taker);
+  }
+  return { own, sharing };
 }
 
-/** The rule by which a client gets into none of the translations; undefined when one lets it in. */
-function refusalOf(client: Client, own: readonly TranslationCandidate[], { address, port }: PathView) {
-  if (address === undefined) return undefined;
-  const to = {
-    family: NFT_FAMILY[familyOf(address)],
-    protocol: port.protocol.toLowerCase(),
-    address: client.vantage === 'loopback' ? '127.0.0.1' : address,
-    port: port.hostPort,
-    local: true,
+/** The rule by which a client gets into none of some translations, by client; undefined when one lets it in. */
+function refusalsOf(
+  takers: readonly TranslationCandidate[],
+  { address, port }: PathView,
+): (client: Client) => Rule | undefined {
+  /** Of each translation the rules that do not take all packets, by the address that these are for. */
+  const ways = new Map<string, Rule[][]>();
+  return ({ vantage, sources, inputInterface }) => {
+    if (address === undefined) return undefined;
+    const to = {
+      family: NFT_FAMILY[familyOf(address)],
+      protocol: port.protocol.toLowerCase(),
+      address: vantage === 'loopback' ? '127.0.0.1' : address,
+      port: port.hostPort,
+      local: true,
+    };
+    const choosy = ways.get(to.address) ?? takers.map(({ rule, via }) => choosyRules([...via, rule], to));
+    ways.set(to.address, choosy);
+    // As with nearly every mapping.
+    if (choosy.some(({ length }) => length === 0)) return undefined;
+    const refusals = sources.flatMap((source) =>
+      choosy.map((rules) => refusing(rules, to, { source, inputInterface })),
+    );
+    return refusals.every((rule) => rule !== undefined) ? refusals[0] : undefined;
   };
-  const refusals = client.sources.flatMap((source) =>
-    own.map(({ rule, via }) =>
-      [...via, rule].find((each) => refuses(each, to, { source, inputInterface: client.inputInterface })),
-    ),
-  );
-  return refusals.every((rule) => rule !== undefined) ? refusals[0] : undefined;
 }
 
 /**
