@@ -229,6 +229,13 @@ function verdictOf(
   reported: readonly Finding[],
   hidden: readonly { finding: Finding; by: string }[],
 ): PathVerdict {
+  // Most mappings are healthy: of these, nothing is made.
+  if (
+    reported.length === 0 &&
+    hidden.length === 0 &&
+    stages.every((stage) => isPlain(judge(stage, path, scene)))
+  )
+    return pathVerdict(path, ALL_HOLD);
   let brokenBy: string | undefined;
   const verdicts = stages.map((stage): [Stage, StageVerdict] => {
     const own = reported.filter((finding) => finding.stage === stage && finding.severity !== 'note');
@@ -257,6 +264,11 @@ function verdictOf(
   });
   const isSound = verdicts.every(([, verdict]) => verdict === HOLDS);
   return pathVerdict(path, isSound ? ALL_HOLD : Object.fromEntries(verdicts));
+}
+
+/** Whether a stage holds, as it usually does. */
+function isPlain({ holds, why }: Judgement): boolean {
+  return holds === true && why === undefined;
 }
 
 function pathVerdict(path: PathView, verdicts: Readonly<Record<string, StageVerdict>>): PathVerdict {
