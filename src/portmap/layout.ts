@@ -110,9 +110,10 @@ export function parseOwner(
   comment: string | undefined,
   table: { family: string; name: string },
 ): Owner | undefined {
+  if (comment === undefined) return undefined;
   return table.family === 'inet' && table.name === NFT_TABLE
-    ? ownerOf(/^([^/\s]+)\/([^/\s]+)(?:\/([^/\s]+))?$/.exec(comment ?? ''))
-    : ownerOf(/^dnat name: "([^"]*)" id: "([^"]*)"(?: if: "([^"]*)")?$/.exec(comment ?? ''));
+    ? ownerOf(/^([^/\s]+)\/([^/\s]+)(?:\/([^/\s]+))?$/.exec(comment))
+    : ownerOf(/^dnat name: "([^"]*)" id: "([^"]*)"(?: if: "([^"]*)")?$/.exec(comment));
 }
 
 /** From network, container and interface in the groups of a match. */

@@ -51,16 +51,10 @@ export function mappingFor(
   ifName = 'eth0',
 ): OwnedMapping | undefined {
   const byContainer = owned.get(containerId);
-  // An invalid address says nothing about whose the mapping is.
-  const addresses = ips.filter((ip) => parseIp(ip) !== undefined).map(canonicalAddress);
-  const isAnothers =
-    byContainer !== undefined &&
-    byContainer.leadsTo.size > 0 &&
-    addresses.length > 0 &&
-    !addresses.some((ip) => byContainer.leadsTo.has(ip));
-  const found = [isAnothers ? undefined : byContainer, owned.get(ownerKey({ containerId, ifName }))];
-  const [first, second] = found.filter((mapping) => mapping !== undefined);
-  if (first === undefined || second === undefined) return first;
+  const isAnothers = byContainer !== undefined && leadsElsewhere(byContainer, ips);
+  const first = isAnothers ? undefined : byContainer;
+  const second = owned.get(ownerKey({ containerId, ifName }));
+  if (first === undefined || second === undefined) return first ?? second;
   return {
     owner: first.owner,
     entries: [...first.entries, ...second.entries],
@@ -68,6 +62,17 @@ export function mappingFor(
     translations: [...first.translations, ...second.translations],
     leadsTo: new Set([...first.leadsTo, ...second.leadsTo]),
   };
+}
+
+/** Whether a mapping leads to none of some addresses; an invalid one says nothing about whose the mapping is. */
+function leadsElsewhere({ leadsTo }: OwnedMapping, ips: readonly string[]): boolean {
+  if (leadsTo.size === 0) return false;
+  let isElsewhere = false;
+  for (const ip of ips) {
+    if (leadsTo.has(canonicalAddress(ip))) return false;
+    isElsewhere ||= parseIp(ip) !== undefined;
+  }
+  return isElsewhere;
 }
 
 type Table = Ruleset['tables'][number];
@@ -129,9 +134,12 @@ function translationsIn(rules: readonly Rule[]): { rule: Rule; to: NatTarget }[]
 
 /** Whose mapping a translation says it is: in its element's comment, its own, or that of a rule that leads to it. */
 export function mappingOwner({ element, rule, via, base }: TranslationCandidate): Owner | undefined {
-  const comments = [element?.comment, rule.comment, ...via.map(({ comment }) => comment)];
   const table = { family: base.family, name: base.table };
-  return comments.map((comment) => parseOwner(comment, table)).find((owner) => owner !== undefined);
+  for (const { comment } of element === undefined ? [rule, ...via] : [element, rule, ...via]) {
+    const owner = parseOwner(comment, table);
+    if (owner !== undefined) return owner;
+  }
+  return undefined;
 }
 
 /**

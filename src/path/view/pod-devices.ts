@@ -33,19 +33,47 @@ export function linksToPod(path: PathView, node: NodeView, address: string): Lin
 function findLinks(path: PathView, node: NodeView, address: string): LinksToPod {
   const links = known(node.seen?.network.links);
   if (links === undefined) return { named: [], peers: [] };
-  const names = namedByResult(path, node, address);
-  const namespace = path.sandbox?.netns === undefined ? undefined : basename(path.sandbox.netns);
+  const { byName, byPeer } = remembered(node, INDEX, () => ({
+    byName: Map.groupBy(links, ({ name }) => name),
+    byPeer: Map.groupBy(links, ({ peerNamespace }) => peerNamespace),
+  }));
+  const names = new Set(namedByResult(path, node, address));
+  const [first, ...others] = names;
+  const netns = path.sandbox?.netns;
   return {
-    named: links.filter(({ name }) => names.includes(name)),
-    peers: links.filter(({ peerNamespace }) => peerNamespace !== undefined && peerNamespace === namespace),
+    named:
+      others.length > 0
+        ? links.filter(({ name }) => names.has(name))
+        : first === undefined
+          ? []
+          : (byName.get(first) ?? []),
+    peers: netns === undefined ? [] : (byPeer.get(basename(netns)) ?? []),
   };
 }
+
+interface LinkIndex {
+  byName: ReadonlyMap<string, Link[]>;
+  /** By the network namespace that the other end is in; undefined for those with none. */
+  byPeer: ReadonlyMap<string | undefined, Link[]>;
+}
+
+/** A node has a link for each pod, and each of these is looked for. */
+const INDEX = memoKey<LinkIndex>();
+
+const ENTRIES = memoKey<Map<string, Observed<string[]>>>();
 
 /**
  * The devices by which packets from a pod enter its node: one; several where what was seen leaves open which of them it is. Unknown
  * where nothing shows it.
  */
 export function entryDevices(path: PathView, node: NodeView, address: string): Observed<string[]> {
+  const before = remembered(path, ENTRIES, () => new Map());
+  const found = before.get(address) ?? findEntries(path, node, address);
+  before.set(address, found);
+  return found;
+}
+
+function findEntries(path: PathView, node: NodeView, address: string): Observed<string[]> {
   const links = known(node.seen?.network.links);
   if (links === undefined) return { unknown: `the links of ${node.name} are not known` };
   const { named, peers } = linksToPod(path, node, address);
@@ -99,9 +127,16 @@ function bridgeOf(route: RouteEntry | undefined, links: readonly Link[]): string
   return links.find(({ name, kind }) => name === route.device && kind === 'bridge')?.name;
 }
 
+/** What is missing is no error, of which each takes longer than all else. */
 const resultSchema = z.object({
-  interfaces: z.array(z.object({ name: z.string(), sandbox: z.string().optional() })).catch([]),
-  ips: z.array(z.object({ address: z.string() })).catch([]),
+  interfaces: z
+    .array(z.object({ name: z.string(), sandbox: z.string().optional() }))
+    .optional()
+    .catch(undefined),
+  ips: z
+    .array(z.object({ address: z.string() }))
+    .optional()
+    .catch(undefined),
   /** Before CNI 0.3.0: one address of each family. */
   ip4: z.object({ ip: z.string() }).optional().catch(undefined),
   ip6: z.object({ ip: z.string() }).optional().catch(undefined),
@@ -125,7 +160,7 @@ function namedByResult({ attachment, sandbox }: PathView, node: NodeView, addres
   return (found?.interfaces ?? []).flatMap((entry) => ((entry.sandbox ?? '') === '' ? [entry.name] : []));
 }
 
-function addressesOf({ ips, ip4, ip6 }: Result): string[] {
+function addressesOf({ ips = [], ip4, ip6 }: Result): string[] {
   return [...ips.map(({ address }) => address), ip4?.ip, ip6?.ip].flatMap((text) =>
     text === undefined ? [] : [canonicalAddress(text.replace(/\/\d+$/, ''))],
   );

@@ -53,8 +53,7 @@ export function routeTo(node: NodeView, address: string): RouteEntry | undefined
  */
 export function routeToNeighbour(node: NodeView, address: string): RouteEntry | undefined {
   const found = [routeTo(node, address)];
-  for (const { name, vrfTable } of known(node.seen?.network.links) ?? []) {
-    if (vrfTable === undefined) continue;
+  for (const { name } of remembered(node, VRFS, () => vrfsOf(node))) {
     const ofVrf = lookUp(node, { destination: address, inputInterface: name }, true);
     if ('route' in ofVrf && ofVrf.route?.type === 'unicast') found.push(ofVrf.route);
   }
@@ -64,6 +63,13 @@ export function routeToNeighbour(node: NodeView, address: string): RouteEntry | 
       (best, route) => (best === undefined || prefixOf(route) > prefixOf(best) ? route : best),
       undefined,
     );
+}
+
+const VRFS = memoKey<readonly { name: string }[]>();
+
+/** The links of a node that are VRFs: most nodes have none, and a link for each pod. */
+function vrfsOf(node: NodeView): { name: string }[] {
+  return (known(node.seen?.network.links) ?? []).filter(({ vrfTable }) => vrfTable !== undefined);
 }
 
 function prefixOf({ destination }: RouteEntry): number {

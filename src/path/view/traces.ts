@@ -16,7 +16,7 @@ import {
   tracePacket,
   translationsFor,
 } from '../../netfilter/index.ts';
-import { FAMILY_NAME, FAMILY_OF_NFT, familyOf, NFT_FAMILY } from '../../util/family.ts';
+import { FAMILY_NAME, FAMILY_OF_NFT, type FamilyName, familyOf, NFT_FAMILY } from '../../util/family.ts';
 import { canonicalAddress, parseIp } from '../../util/ip.ts';
 import { known, type Observed } from '../model/observed.ts';
 import { type MemoKey, memoKey, remembered } from './memory.ts';
@@ -41,6 +41,12 @@ const TRACES: Readonly<Record<Origin, MemoKey<Observed<Followed>>>> = {
   pod: memoKey(),
 };
 const ANSWERS: Readonly<Record<Origin, MemoKey<Observed<Answer>>>> = {
+  outside: memoKey(),
+  node: memoKey(),
+  loopback: memoKey(),
+  pod: memoKey(),
+};
+const PACKETS: Readonly<Record<Origin, MemoKey<Observed<Packet>>>> = {
   outside: memoKey(),
   node: memoKey(),
   loopback: memoKey(),
@@ -103,12 +109,16 @@ export function routedToPod(path: PathView, scene: Scene): readonly (readonly Ro
   });
 }
 
+const POD_ADDRESS = memoKey<string | undefined>();
+
 /** The pod's address of the family in which the mapping is asked for; undefined while it has none. */
 export function podAddress(path: PathView): string | undefined {
-  const { family, sandbox, pod } = path;
-  return addressesOfPod(pod, sandbox).find(
-    (ip) => family === undefined || FAMILY_NAME[familyOf(ip)] === family,
-  );
+  return remembered(path, POD_ADDRESS, () => {
+    const { family, sandbox, pod } = path;
+    return addressesOfPod(pod, sandbox).find(
+      (ip) => family === undefined || FAMILY_NAME[familyOf(ip)] === family,
+    );
+  });
 }
 
 /** Whether a translation leads to the pod: address and port both. */
@@ -315,6 +325,10 @@ function followBack(origin: Origin, path: PathView, scene: Scene): Observed<Answ
 }
 
 function packetFrom(origin: Origin, path: PathView, node: NodeView, scene: Scene): Observed<Packet> {
+  return remembered(path, PACKETS[origin], () => imaginePacket(origin, path, node, scene));
+}
+
+function imaginePacket(origin: Origin, path: PathView, node: NodeView, scene: Scene): Observed<Packet> {
   const { port, address: wanted, family } = path;
   if (wanted === undefined) return { unknown: scene.whyNoAddress(path, node) };
   const own = wanted === '::' ? scene.addressOf(node.name, family) : wanted;
@@ -354,8 +368,17 @@ export function neighbourOf(path: PathView, scene: Scene): string | undefined {
   )?.gateway;
 }
 
+const OTHERS = memoKey<Map<FamilyName, string | undefined>>();
+
 /** The address of another node of the cluster; undefined where there is none, or none is known. */
 export function otherNodeOf({ node, family = 'IPv4' }: PathView, scene: Scene): string | undefined {
+  if (node === undefined) return findOther(node, family, scene);
+  const known = remembered(node, OTHERS, () => new Map());
+  if (!known.has(family)) known.set(family, findOther(node, family, scene));
+  return known.get(family);
+}
+
+function findOther(node: NodeView | undefined, family: FamilyName, scene: Scene): string | undefined {
   // Of the whole cluster: a scene may be of one node.
   for (const { metadata } of scene.world.nodes) {
     const name = metadata?.name ?? '';
