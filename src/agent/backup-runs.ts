@@ -1,4 +1,5 @@
 import { Backups } from '../node/apply/backup.ts';
+import { type Clock, realClock } from '../sys/clock.ts';
 
 /** Actions that follow each other within this time are one run of copies, in milliseconds. */
 const PAUSE_MS = 2_000;
@@ -8,13 +9,13 @@ const LONGEST_MS = 60_000;
 /** Where copies are kept of what is replaced now: a hundred fixes of one cause are one run, and push no others out. */
 export function backupsOfRuns(
   begin: (at: Date) => Backups = (at) => new Backups(at),
-  now: () => number = Date.now,
+  clock: Pick<Clock, 'now' | 'monotonic'> = realClock,
 ): () => Backups {
   let run: { backups: Backups; began: number; used: number } | undefined;
   return () => {
-    const at = now();
+    const at = clock.monotonic();
     if (run === undefined || at - run.used > PAUSE_MS || at - run.began > LONGEST_MS)
-      run = { backups: begin(new Date(at)), began: at, used: at };
+      run = { backups: begin(new Date(clock.now())), began: at, used: at };
     run.used = at;
     return run.backups;
   };

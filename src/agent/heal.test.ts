@@ -6,6 +6,7 @@ import type { World } from '../path/model/world.ts';
 import { containerNotRunning } from '../path/stages/answered/container-not-running.ts';
 import type { Failure, Heal } from '../path/stages/failure.ts';
 import { failureOn, podOn, smallWorld } from '../path/testing/small-world.ts';
+import { leapingNow } from '../sys/clock.fake.ts';
 import { type HealOptions, heal, type Patient } from './heal.ts';
 
 /** A node whose only trouble is the value of one sysctl, and what was done to it. */
@@ -156,7 +157,8 @@ describe('pods that come up once they are not held up any more', () => {
     });
     let now = 0;
     const clock = {
-      now: () => now,
+      now: leapingNow(),
+      monotonic: () => now,
       sleep: async (ms: number) => {
         now += ms;
       },

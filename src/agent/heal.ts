@@ -94,9 +94,9 @@ async function healRounds(patient: Patient, options: HealOptions, progress: Heal
   let settledBy = 0;
   let took = 0;
   const look = async () => {
-    const began = clock.now();
+    const began = clock.monotonic();
     const seen = diagnose(await patient.observe(options.signal), options.failures);
-    took = clock.now() - began;
+    took = clock.monotonic() - began;
     progress.after = seen;
     return seen;
   };
@@ -109,7 +109,7 @@ async function healRounds(patient: Patient, options: HealOptions, progress: Heal
       actionable.length === 0 &&
       done.length > 0 &&
       isUnsettled(current, options.nodes) &&
-      clock.now() < settledBy
+      clock.monotonic() < settledBy
     ) {
       // The fix unblocks the runtime, which retries by itself.
       await clock.sleep(Math.max(SETTLING_INTERVAL_MS, took), options.signal);
@@ -148,7 +148,7 @@ async function healRounds(patient: Patient, options: HealOptions, progress: Heal
       }
       done.push(entry);
     }
-    settledBy = clock.now() + (options.settleMs ?? 0);
+    settledBy = clock.monotonic() + (options.settleMs ?? 0);
   }
 }
 

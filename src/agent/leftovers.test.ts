@@ -1,36 +1,54 @@
 import { afterAll, expect, test } from 'bun:test';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { sweepLeftovers } from './leftovers.ts';
+import { Leftovers } from './leftovers.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'hostport-leftovers-'));
 afterAll(() => rmSync(directory, { recursive: true }));
-
-const NOW = 1_700_000_000_000;
+const at = (name: string) => join(directory, name);
 
 test('what was never finished goes once nobody can be writing it; everything else stays', () => {
-  // Name, age in seconds, and whether it goes.
-  const CASES: [name: string, age: number, goes: boolean][] = [
-    ['.portmap.123.tmp', 61, true],
-    ['.portmap.124.tmp', 59, false],
-    ['.0123456789ab.tmp', 61, true],
-    ['.0123456789ab.tmp2', 61, false],
-    ['.hidden.tmp', 61, false],
-    ['portmap.123.tmp', 61, false],
-    ['portmap', 61, false],
-    ['10-net.conflist', 61, false],
+  // Name, and whether it goes.
+  const CASES: [name: string, goes: boolean][] = [
+    ['.portmap.123.tmp', true],
+    ['.0123456789ab.tmp', true],
+    ['.0123456789ab.tmp2', false],
+    ['.hidden.tmp', false],
+    ['portmap.123.tmp', false],
+    ['portmap', false],
+    ['10-net.conflist', false],
   ];
-  for (const [name, age] of CASES) {
-    writeFileSync(join(directory, name), '');
-    utimesSync(join(directory, name), NOW / 1000 - age, NOW / 1000 - age);
+  for (const [name] of CASES) writeFileSync(at(name), '');
+  mkdirSync(at('.directory.1.tmp'));
+  // Their times say nothing: somebody has set the clock, forward or back.
+  for (const [i, [name]] of CASES.entries()) {
+    const set = Date.now() / 1000 + (i % 2 === 0 ? -36_000 : 36_000);
+    utimesSync(at(name), set, set);
   }
-  mkdirSync(join(directory, '.directory.1.tmp'));
-  const gone = CASES.filter(([, , goes]) => goes).map(([name]) => name);
-  const sweep = () => sweepLeftovers([directory, join(directory, 'missing')], NOW);
-  expect(sweep().sort()).toEqual(gone.map((name) => join(directory, name)).sort());
+  const leftovers = new Leftovers();
+  const sweep = (now: number) => leftovers.sweep([directory, at('missing')], now);
+  expect(sweep(0)).toEqual([]);
+  writeFileSync(at('.portmap.124.tmp'), '');
+  expect(sweep(30_000)).toEqual([]);
+  // Somebody still writes this one.
+  appendFileSync(at('.portmap.124.tmp'), 'more');
+  expect(sweep(59_999)).toEqual([]);
+  const gone = CASES.filter(([, goes]) => goes).map(([name]) => at(name));
+  expect(sweep(60_000).sort()).toEqual(gone.sort());
+  const stays = ['.directory.1.tmp', '.portmap.124.tmp'];
   expect(readdirSync(directory).sort()).toEqual(
-    [...CASES.filter(([, , goes]) => !goes).map(([name]) => name), '.directory.1.tmp'].sort(),
+    [...CASES.filter(([, goes]) => !goes).map(([name]) => name), ...stays].sort(),
   );
-  expect(sweep()).toEqual([]);
+  expect(sweep(119_998)).toEqual([]);
+  expect(sweep(119_999)).toEqual([at('.portmap.124.tmp')]);
+  expect(sweep(300_000)).toEqual([]);
 });

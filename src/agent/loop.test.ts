@@ -4,6 +4,7 @@ import type { NodeAction } from '../path/model/action.ts';
 import type { NodeReport, PluginFile } from '../path/model/node-report.ts';
 import { NODE_REPORT_VERSION } from '../path/model/node-report-version.ts';
 import type { World } from '../path/model/world.ts';
+import { leapingNow } from '../sys/clock.fake.ts';
 import type { Clock } from '../sys/clock.ts';
 import type { Patient } from './heal.ts';
 import { HealLoop, type HealLoopOptions, type Teller } from './loop.ts';
@@ -13,7 +14,9 @@ class TestClock implements Clock {
   #now = 1_000_000;
   readonly #sleepers = new Set<{ at: number; wake: () => void }>();
 
-  now(): number {
+  readonly now = leapingNow();
+
+  monotonic(): number {
     return this.#now;
   }
 
@@ -85,7 +88,7 @@ class FakeNode implements Patient {
   async apply(_node: string, actions: readonly NodeAction[]): Promise<ApplyResult[]> {
     return this.#alone(async () => {
       const [action] = actions as [NodeAction];
-      this.applied.push({ at: this.#clock.now(), action });
+      this.applied.push({ at: this.#clock.monotonic(), action });
       await this.#clock.sleep(this.applyMs);
       const result = this.onApply?.();
       if (result !== undefined) return [result];
@@ -199,7 +202,7 @@ function start(
   const loop = new HealLoop({
     ...{ patient: node, scope: { restart: false }, podsFromApi: true, clock, tell, isObserver, ...glances },
     looked: ({ findings }, ms) =>
-      looks.push({ at: clock.now(), found: findings.map(({ code }) => code), ms }),
+      looks.push({ at: clock.monotonic(), found: findings.map(({ code }) => code), ms }),
   });
   const ended = loop.run(stopping.signal);
   return {
@@ -210,7 +213,7 @@ function start(
     loop,
     ended,
     stop: () => stopping.abort(new Error('stop')),
-    begun: clock.now(),
+    begun: clock.monotonic(),
   };
 }
 
@@ -359,7 +362,7 @@ describe('the healing loop', () => {
   test('heals soon after a notification, once', async () => {
     const s = start();
     await s.clock.pass(10_000);
-    const at = s.clock.now();
+    const at = s.clock.monotonic();
     takePortmap(s);
     await s.clock.pass(10);
     s.loop.changed();

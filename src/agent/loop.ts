@@ -78,20 +78,20 @@ export class HealLoop {
 
   constructor(options: HealLoopOptions) {
     this.#options = options;
-    this.#pace = options.pace ?? new Pace(options.clock.now());
+    this.#pace = options.pace ?? new Pace(options.clock.monotonic());
     this.#ledger = options.ledger ?? new Ledger();
   }
 
   /** Something about the patient may have changed. */
   readonly changed = (): void => {
-    if (this.#pace.changed(this.#options.clock.now())) this.#nap.abort();
+    if (this.#pace.changed(this.#options.clock.monotonic())) this.#nap.abort();
   };
 
   /** Runs until the signal aborts; an action under way is finished first. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;
     while (!signal.aborted) {
-      const now = clock.now();
+      const now = clock.monotonic();
       const next = this.#pace.nextAt(now);
       if (next > now) await this.#sleep(next - now, signal);
       else if (this.#pace.isRegular(now) && this.#isUnchanged()) {
@@ -122,14 +122,14 @@ export class HealLoop {
 
   async #round(signal: AbortSignal): Promise<void> {
     const { clock, tell, glance } = this.#options;
-    const began = clock.now();
+    const began = clock.monotonic();
     this.#glanced = undefined;
     const state = glance?.();
     this.#pace.began(began);
     let lookMs = 0;
     try {
       const first = diagnose(await this.#observe(signal));
-      lookMs = clock.now() - began;
+      lookMs = clock.monotonic() - began;
       this.#backoff.forget('');
       this.#takeDown(first);
       const last = this.#options.isObserver === true ? first : await this.#fix(first, signal);
@@ -139,9 +139,9 @@ export class HealLoop {
     } catch (error) {
       if (signal.aborted) return;
       tell.blind(error);
-      this.#pace.due(clock.now() + this.#backoff.next(''));
+      this.#pace.due(clock.monotonic() + this.#backoff.next(''));
     } finally {
-      this.#pace.ended(clock.now(), lookMs);
+      this.#pace.ended(clock.monotonic(), lookMs);
     }
   }
 
@@ -231,12 +231,13 @@ export class HealLoop {
       case 'healed': {
         const verdict = ledger.healed(finding, this.#now());
         tell.healed(finding, scene);
-        if (verdict.contested) tell.contested(finding, verdict.times, verdict.heldUntil, scene);
+        if (verdict.contested)
+          tell.contested(finding, verdict.times, this.#timeOfDay(verdict.heldUntil), scene);
         return;
       }
       case 'failed': {
         const next = ledger.failed(finding, this.#now());
-        if (ledger.isNews(finding, reason)) tell.failed(finding, reason, next, scene);
+        if (ledger.isNews(finding, reason)) tell.failed(finding, reason, this.#timeOfDay(next), scene);
         return;
       }
       case 'left':
@@ -252,10 +253,17 @@ export class HealLoop {
   #settledAt(planned: PlannedHeal, scene: Scene): number {
     const now = this.#now();
     const since = this.#ledger.since(planned.finding, now);
-    return readyAt(planned, scene, { since, now, podsFromApi: this.#options.podsFromApi });
+    const { clock, podsFromApi } = this.#options;
+    return readyAt(planned, scene, { since, now, timeOfDay: clock.now(), podsFromApi });
   }
 
+  /** What the loop's own times are: {@link Clock.monotonic}. */
   #now(): number {
-    return this.#options.clock.now();
+    return this.#options.clock.monotonic();
+  }
+
+  /** Such a time as it is written down, in milliseconds since the epoch. */
+  #timeOfDay(at: number): number {
+    return this.#options.clock.now() + at - this.#now();
   }
 }

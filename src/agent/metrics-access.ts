@@ -75,7 +75,7 @@ export class MetricsAccess {
     if (token === undefined || token.length > MAX_TOKEN) return 'nobody';
     const key = createHash('sha256').update(`${path}\0${token}`).digest('base64');
     const known = this.#allowed.get(key) ?? this.#refused.get(key);
-    if (known !== undefined && known.until > this.#clock.now()) return known.access;
+    if (known !== undefined && known.until > this.#clock.monotonic()) return known.access;
     const waiting = this.#underWay.get(key);
     if (waiting !== undefined) return waiting;
     const isUnknown = !this.#allowed.has(key);
@@ -96,9 +96,8 @@ export class MetricsAccess {
   /** Whether one more unknown token may be reviewed now, which is counted. */
   #mayReview(): boolean {
     if (this.#unknownUnderWay >= MAX_REVIEWS) return false;
-    const now = this.#clock.now();
-    // Not further ahead than it can be: a clock that was set back must not lock everybody out.
-    const ahead = Math.min(Math.max(this.#nextReview - now, 0), BURST * REVIEW_INTERVAL_MS);
+    const now = this.#clock.monotonic();
+    const ahead = Math.max(this.#nextReview - now, 0);
     const isOften = ahead > (BURST - 1) * REVIEW_INTERVAL_MS;
     this.#nextReview = now + ahead + (isOften ? 0 : REVIEW_INTERVAL_MS);
     return !isOften;
@@ -125,12 +124,12 @@ export class MetricsAccess {
     const [answers, ms] = access === 'allowed' ? [this.#allowed, ALLOWED_MS] : [this.#refused, REFUSED_MS];
     const oldest = answers.keys().next();
     if (answers.size >= MAX_REMEMBERED && !oldest.done) answers.delete(oldest.value);
-    answers.set(key, { access, until: this.#clock.now() + ms });
+    answers.set(key, { access, until: this.#clock.monotonic() + ms });
   }
 }
 
 interface Remembered {
   access: Access;
-  /** Milliseconds since the epoch. */
+  /** By {@link Clock.monotonic}. */
   until: number;
 }

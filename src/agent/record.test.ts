@@ -10,18 +10,21 @@ const about = { version: '1.2.3', mode: 'heal', node: 'worker' } as const;
 const finding = (severity: string) => ({ code: 'plugin-missing', severity, stage: 'installed' }) as Finding;
 
 let now: number;
+/** By how much the clock of the machine was set. */
+let setBy: number;
 let published: AgentState[];
 let metrics: AgentMetrics;
 let record: AgentRecord;
 beforeEach(() => {
   now = Date.parse('2026-01-01T00:00:00Z');
+  setBy = 0;
   published = [];
   metrics = new AgentMetrics(about);
   record = new AgentRecord({
     about,
     metrics,
     resyncMs: 30_000,
-    now: () => now,
+    clock: { now: () => now + setBy, monotonic: () => now },
     publish: (state) => published.push(state),
   });
 });
@@ -100,6 +103,18 @@ describe('it is ready', () => {
     expect(record.ready.holds).toBe(true);
     now += 1000;
     expect(record.ready).toEqual({ holds: false, why: 'the last check is 121 s old' });
+  });
+
+  test('whatever the clock is set to, and no longer than looks come', () => {
+    record.looked({ findings: [], paths: [] }, 10);
+    for (const hours of [5, -5]) {
+      setBy = hours * 3_600_000;
+      expect(record.ready.holds).toBe(true);
+      expect(record.alive.holds).toBe(true);
+    }
+    now += 1_000_000;
+    expect(record.ready).toEqual({ holds: false, why: 'the last check is 1000 s old' });
+    expect(record.alive).toEqual({ holds: false, why: 'it has done nothing for 1000 s' });
   });
 });
 

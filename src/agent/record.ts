@@ -1,4 +1,5 @@
 import type { Diagnosis, Finding } from '../path/model/finding.ts';
+import type { Clock } from '../sys/clock.ts';
 import { messageOf } from '../util/errors.ts';
 import type { Teller } from './loop.ts';
 import type { AgentMetrics } from './metrics.ts';
@@ -20,8 +21,7 @@ export interface AgentRecordOptions {
   metrics: AgentMetrics;
   /** Longest time between two checks, each a look or a glance, in milliseconds. */
   resyncMs: number;
-  /** Milliseconds since the epoch. */
-  now(): number;
+  clock: Pick<Clock, 'now' | 'monotonic'>;
   /** Called with each new state. */
   publish(state: AgentState): void;
 }
@@ -40,22 +40,24 @@ function codesOf(findings: readonly Pick<Finding, 'code'>[]): AgentState['codes'
 export class AgentRecord {
   readonly #options: AgentRecordOptions;
   #state: AgentState;
-  /** When something last happened: the start, and the end of each check. */
+  /** When something last happened: the start, and the end of each check ({@link Clock.monotonic}). */
   #stirredAt: number;
+  /** When the last check ended that showed how the node is. */
+  #checkedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: AgentRecordOptions) {
     this.#options = options;
     this.#state = options.about;
-    this.#stirredAt = options.now();
+    this.#stirredAt = options.clock.monotonic();
     options.publish(this.#state);
   }
 
   /** A look has succeeded; `ms`: how long it took. */
   looked({ findings, paths }: Pick<Diagnosis, 'findings' | 'paths'>, ms: number): void {
-    const { about, metrics, now, publish } = this.#options;
-    this.#stirredAt = now();
+    const { about, metrics, publish } = this.#options;
+    const now = this.#checked();
     const count = (wanted: string) => findings.filter(({ severity }) => severity === wanted).length;
-    const lookedAt = new Date(this.#stirredAt).toISOString();
+    const lookedAt = new Date(now).toISOString();
     const codes = codesOf(findings.filter(({ severity }) => severity !== 'note'));
     this.#state = {
       ...about,
@@ -65,24 +67,31 @@ export class AgentRecord {
       risks: count('risk'),
       ...(codes && { codes }),
     };
-    metrics.looked({ findings, paths }, this.#stirredAt, ms);
+    metrics.looked({ findings, paths }, now, ms);
     publish(this.#state);
   }
 
   /** A glance has shown no change since the last look. */
   unchanged(): void {
-    this.#stirredAt = this.#options.now();
-    this.#state = { ...this.#state, checkedAt: new Date(this.#stirredAt).toISOString() };
-    this.#options.metrics.unchanged(this.#stirredAt);
+    const now = this.#checked();
+    this.#state = { ...this.#state, checkedAt: new Date(now).toISOString() };
+    this.#options.metrics.unchanged(now);
     this.#options.publish(this.#state);
   }
 
   /** A look has failed. */
   failed(cause: unknown): void {
-    this.#stirredAt = this.#options.now();
+    this.#stirredAt = this.#options.clock.monotonic();
     this.#state = { ...this.#state, failure: messageOf(cause).slice(0, MAX_FAILURE) };
     this.#options.metrics.failed();
     this.#options.publish(this.#state);
+  }
+
+  /** A check has ended. Returns when, by the clock of the machine. */
+  #checked(): number {
+    const { clock } = this.#options;
+    this.#stirredAt = this.#checkedAt = clock.monotonic();
+    return clock.now();
   }
 
   /** Reports to another teller, and counts what was done and what came of it. */
@@ -118,7 +127,7 @@ export class AgentRecord {
     const { checkedAt, failure } = this.#state;
     if (failure !== undefined) return { holds: false, why: `the last look failed: ${failure}` };
     if (checkedAt === undefined) return { holds: false, why: 'it has not looked yet' };
-    const age = this.#options.now() - Date.parse(checkedAt);
+    const age = this.#options.clock.monotonic() - this.#checkedAt;
     const late = Math.max(LATE_FACTOR * this.#options.resyncMs, LATE_MS);
     return age <= late
       ? { holds: true }
@@ -128,7 +137,7 @@ export class AgentRecord {
   /** Whether the agent still does something. One that waits for the API does not: a restart would not help. */
   get alive(): Condition {
     const { lookedAt, failure } = this.#state;
-    const age = this.#options.now() - this.#stirredAt;
+    const age = this.#options.clock.monotonic() - this.#stirredAt;
     const isWaiting = lookedAt === undefined && failure === undefined;
     if (isWaiting || age <= Math.max(LATE_FACTOR * this.#options.resyncMs, STUCK_MS)) return { holds: true };
     return { holds: false, why: `it has done nothing for ${Math.round(age / 1000)} s` };

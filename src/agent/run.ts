@@ -3,6 +3,7 @@ import { ApiClient, type ApiClientOptions } from '../kube/client.ts';
 import { createAuthority, issueCertificate, type KeyedCertificate } from '../kube/pki.ts';
 import type { HealScope } from '../path/heal/plan.ts';
 import { bindMount } from '../sys/bind-mount.ts';
+import { realClock } from '../sys/clock.ts';
 import { logOnceAMinute } from '../sys/daemon.ts';
 import type { Exec } from '../sys/exec.ts';
 import { formatEndpoint } from '../util/endpoint.ts';
@@ -44,7 +45,7 @@ export async function runAgent(options: AgentRunOptions, signal: AbortSignal): P
     about,
     metrics,
     resyncMs,
-    now: Date.now,
+    clock: realClock,
     publish: publisher(onError),
   });
   const access = new MetricsAccess(new ApiClient({ ...api, userAgent: 'hostport-agent' }));

@@ -16,6 +16,8 @@ const OPTIONS: SettlingOptions = {
 
 /** Now, in milliseconds since the epoch; the sandbox of the pod was made `age` before. */
 const NOW = 1_000_000;
+/** The same moment by the loop's clock, which has another beginning than that of the machine. */
+const PASSED = 5000;
 const UNSEEN = { unknown: 'not looked at' };
 
 const ATTACH: NodeAction = {
@@ -45,6 +47,13 @@ const CASES: Case[] = [
   { name: 'a plugin is installed at once', action: INSTALL, ready: 0 },
   { name: 'a mapping that is gone comes back at once', action: ATTACH, ready: 0 },
   { name: 'but a young sandbox is given its time', action: ATTACH, age: 500, ready: 1500 },
+  {
+    name: 'and one from before the clock was set back',
+    action: ATTACH,
+    seenMs: 500,
+    age: -3_600_000,
+    ready: 1500,
+  },
   {
     name: 'a pod that is being taken down gets nothing any more',
     action: ATTACH,
@@ -97,16 +106,16 @@ describe('from when on a finding is acted on', () => {
     const { name, action, seenMs = 0, podsFromApi = true, ready, stage = 'translated' } = entry;
     test(name, () => {
       const planned = { finding: findingAt(stage), steps: [stepOf(action)] };
-      const context = { since: NOW - seenMs, now: NOW, podsFromApi };
-      expect(readyAt(planned, sceneOf(entry), context, OPTIONS) - NOW).toBe(ready);
+      const context = { since: PASSED - seenMs, now: PASSED, timeOfDay: NOW, podsFromApi };
+      expect(readyAt(planned, sceneOf(entry), context, OPTIONS) - PASSED).toBe(ready);
     });
   }
 
   test('the slowest of its steps decides', () => {
     const planned = { finding: findingAt('translated'), steps: [stepOf(INSTALL), stepOf(DETACH)] };
-    const context = { since: NOW, now: NOW, podsFromApi: true };
+    const context = { since: PASSED, now: PASSED, timeOfDay: NOW, podsFromApi: true };
     const entry: Case = { name: '', action: DETACH, ready: 0 };
-    expect(readyAt(planned, sceneOf(entry), context, OPTIONS)).toBe(NOW + OPTIONS.leftOverMs);
+    expect(readyAt(planned, sceneOf(entry), context, OPTIONS)).toBe(PASSED + OPTIONS.leftOverMs);
   });
 });
 

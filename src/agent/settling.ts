@@ -24,9 +24,11 @@ export const SETTLING: SettlingOptions = {
 
 /** What is known besides the scene. */
 export interface SettlingContext {
-  /** Since when the finding has been there, by the clock that {@link readyAt} answers in. */
+  /** Since when the finding has been there, by the clock that {@link readyAt} answers in, which nobody sets. */
   since: number;
   now: number;
+  /** Now by the clock of the machine, by which the runtime says when it has created a sandbox. In milliseconds since the epoch. */
+  timeOfDay: number;
   /** Whether the pods of the scene are the API's, which shows that a pod is terminating; a runtime does not. */
   podsFromApi: boolean;
 }
@@ -40,7 +42,7 @@ export interface SettlingContext {
 export function readyAt(
   { finding, steps }: PlannedHeal,
   scene: Scene,
-  { since, now, podsFromApi }: SettlingContext,
+  { since, now, timeOfDay, podsFromApi }: SettlingContext,
   options: SettlingOptions = SETTLING,
 ): number {
   if (steps.some(takesAttachmentAway)) {
@@ -52,7 +54,11 @@ export function readyAt(
   if (sandboxes.size === 0) return since;
   const paths = scene.paths.filter((path) => path.sandbox !== undefined && sandboxes.has(path.sandbox.id));
   if (paths.some(({ pod }) => pod.metadata?.deletionTimestamp !== undefined)) return Number.POSITIVE_INFINITY;
-  const grown = paths.map(({ sandbox }) => Date.parse(sandbox!.createdAt) + options.youngMs);
+  const grown = paths.map(({ sandbox }) => {
+    const age = timeOfDay - Date.parse(sandbox!.createdAt);
+    // Created in the future: the clock was set back since, and how old it is nobody knows. It was there when the finding was.
+    return age < 0 ? since + options.youngMs : now + options.youngMs - age;
+  });
   const seen = !podsFromApi && finding.stage === 'translated' ? since + options.missingMs : since;
   return Math.max(seen, ...grown);
 }

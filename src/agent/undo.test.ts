@@ -7,7 +7,13 @@ const FIRST = '2026-01-01T00:00:00.000Z';
 const LAST = '2026-01-02T00:00:00.000Z';
 
 function lastHeal(heal: string, ...states: LastHeal['files'][number]['state'][]): LastHeal {
-  return { heal, files: states.map((state, i) => ({ path: `/etc/${i}`, state, detail: state })), stays: [] };
+  const place = { time: heal, turn: 0 };
+  return {
+    heal,
+    place,
+    files: states.map((state, i) => ({ path: `/etc/${i}`, state, detail: state })),
+    stays: [],
+  };
 }
 
 /** Nodes by what their last heal was; one that is not there does not answer. */
@@ -47,6 +53,15 @@ test('the last heal of all nodes counts, and nodes of earlier ones have no part 
     heal: LAST,
     nodes: [{ node: 'a' }, { node: 'b' }],
     unknown: [{ node: 'dark', why: 'no answer' }],
+  });
+});
+
+test('a heal that a node has had after another is the later one, whatever their times say', async () => {
+  const afterLast = { ...lastHeal(FIRST, 'back'), place: { time: LAST, turn: 1 } };
+  const nodes = new Nodes({ a: lastHeal(LAST, 'back'), b: afterLast, c: lastHeal(FIRST, 'back') });
+  expect(await planUndo(nodes.door, ['a', 'b', 'c'])).toMatchObject({
+    heal: FIRST,
+    nodes: [{ node: 'b' }, { node: 'c' }],
   });
 });
 

@@ -1,3 +1,4 @@
+import { byPlace } from '../node/apply/journal.ts';
 import { type ApplyResult, applyResultSchema } from '../node/apply/result.ts';
 import { type LastHeal, lastHealSchema } from '../node/apply/undo.ts';
 import type { NodeRequest } from '../node/serve/request.ts';
@@ -60,10 +61,7 @@ export async function planUndo(door: UndoDoor, nodes: readonly string[]): Promis
       }
     }),
   );
-  const heal = found
-    .map(({ last }) => last.heal)
-    .sort()
-    .at(-1);
+  const heal = found.toSorted((a, b) => byPlace(a.last.place, b.last.place)).at(-1)?.last.heal;
   const byName = (a: { node: string }, b: { node: string }) => (a.node < b.node ? -1 : 1);
   return {
     heal,

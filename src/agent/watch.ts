@@ -12,7 +12,7 @@ import { collectingWhenGrown } from '../sys/garbage.ts';
 import { watchNetfilter } from '../sys/netfilter-changes.ts';
 import { messageOf } from '../util/errors.ts';
 import { takeGlance } from './glance.ts';
-import { sweepLeftovers } from './leftovers.ts';
+import { Leftovers } from './leftovers.ts';
 import { HealLoop } from './loop.ts';
 import { watchNodeObjects } from './node-objects.ts';
 import { nodePatient } from './node-patient.ts';
@@ -61,6 +61,7 @@ export async function watchNode(options: WatchOptions, signal: AbortSignal): Pro
   const objects = client && watchNodeObjects({ client, node, changed: () => loop.changed(), onError });
   const patient = nodePatient(node, rememberingExec(exec), objects);
   const directories = new DirectoryWatch(() => loop.changed());
+  const leftovers = new Leftovers();
   let followed: readonly string[] = [];
   /** Of what changes are notified, or seen by a glance. */
   const watched = { netfilter: true, objects: objects !== undefined, directories: false, flows: false };
@@ -84,7 +85,7 @@ export async function watchNode(options: WatchOptions, signal: AbortSignal): Pro
           );
           if (isObserver) return world;
           attempt(() => {
-            const swept = sweepLeftovers(ofCni, realClock.now());
+            const swept = leftovers.sweep(ofCni, realClock.monotonic());
             for (const path of swept) log(`removed ${path}, an unfinished temporary file`);
           }, onError);
         }
@@ -111,7 +112,7 @@ export async function watchNode(options: WatchOptions, signal: AbortSignal): Pro
     podsFromApi: objects !== undefined,
     clock: realClock,
     tell: record?.counting(teller(log, events)) ?? teller(log, events),
-    pace: new Pace(realClock.now(), { ...PACE, resyncMs }),
+    pace: new Pace(realClock.monotonic(), { ...PACE, resyncMs }),
   });
   // A look at a node with many pods leaves garbage behind that is many times what is kept.
   const rest = collectingWhenGrown(GROWTH);

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { leapingNow } from '../sys/clock.fake.ts';
 import type { Clock } from '../sys/clock.ts';
 import { type Exec, ExecError, type ExecOptions, type ExecResult } from '../sys/exec.ts';
 import { parseNetworkConfig } from './conflist.ts';
@@ -96,7 +97,7 @@ const exec: Exec = {
   },
 };
 
-const noWait: Clock = { now: () => 0, sleep: async () => {} };
+const noWait: Clock = { now: leapingNow(), monotonic: () => 0, sleep: async () => {} };
 
 function runtime(options: Partial<RuntimeOptions> = {}) {
   const cache = new ResultCache(directory);

@@ -83,8 +83,12 @@ export function withoutStale(reports: Reports, maxAgeMs: number | undefined, now
   return new LazyMap(reports.keys(), (node) => {
     const report = reports.get(node)!;
     const taken = 'value' in report ? Date.parse(report.value.takenAt) : Number.NaN;
-    if (!(now - taken > maxAgeMs)) return report;
-    const [age, most] = [formatAge(now - taken), formatAge(maxAgeMs)];
+    if (!(Math.abs(now - taken) > maxAgeMs)) return report;
+    const [age, most] = [formatAge(Math.abs(now - taken)), formatAge(maxAgeMs)];
+    if (taken > now)
+      return {
+        unknown: `the report was taken ${age} in the future, more than ${most} (--max-age): a clock is wrong`,
+      };
     return { unknown: `the report is ${age} old, more than ${most} (--max-age): take a new one` };
   });
 }

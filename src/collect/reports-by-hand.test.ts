@@ -51,12 +51,15 @@ test('a report that is older than it may be leaves its node unknown, and no othe
   const reports = new Map([
     ['a', of('a', { takenAt: '2026-01-01T09:59:59Z' })],
     ['b', of('b', { takenAt: '2026-01-01T10:00:01Z' })],
+    // The clock was set back since: how old it is nobody knows.
+    ['c', of('c', { takenAt: '2026-01-01T15:00:00Z' })],
   ]);
   expect(outcome(withoutStale(reports, 2 * 3_600_000, now))).toEqual({
     a: 'the report is 120m old, more than 120m (--max-age): take a new one',
     b: 'b',
+    c: 'the report was taken 3h in the future, more than 120m (--max-age): a clock is wrong',
   });
-  expect(outcome(withoutStale(reports, undefined, now))).toEqual({ a: 'a', b: 'b' });
+  expect(outcome(withoutStale(reports, undefined, now))).toEqual({ a: 'a', b: 'b', c: 'c' });
 });
 
 test.each([

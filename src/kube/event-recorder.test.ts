@@ -13,6 +13,7 @@ function setup(host?: string) {
   let now = Date.UTC(2026, 0, 1);
   const clock: Clock = {
     now: () => now,
+    monotonic: () => now,
     sleep: async (ms) => {
       now += ms;
     },
@@ -56,6 +57,7 @@ describe('EventRecorder', () => {
       const slept = Promise.withResolvers<void>();
       const clock: Clock = {
         now: () => 0,
+        monotonic: () => 0,
         sleep: async (_, signal) => {
           const aborted = new Promise((_, reject) =>
             signal!.addEventListener('abort', () => reject(signal!.reason)),

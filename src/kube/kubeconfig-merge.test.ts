@@ -194,17 +194,48 @@ describe('mergeKubeconfig and removeFromKubeconfig', () => {
   test('a lock left behind is taken over, one that is held is waited for and reported', async () => {
     await writeFile(`${path}.lock`, '');
     let now = Date.now();
+    let passed = 0;
+    let isAlive = true;
     const clock: Clock = {
       now: () => now,
+      monotonic: () => passed,
       sleep: async (ms) => {
         now += ms;
+        passed += ms;
         // Its holder is alive: it keeps the lock young.
-        await utimes(`${path}.lock`, now / 1000, now / 1000);
+        if (isAlive) await utimes(`${path}.lock`, now / 1000, now / 1000);
       },
     };
     await expect(mergeKubeconfig(path, entry, clock)).rejects.toThrow(/locked by another program for 10 s/);
+    isAlive = false;
     now += 60_000;
     await mergeKubeconfig(path, entry, clock);
+    expect(await readdir(directory)).toEqual(['config']);
+  });
+
+  test.each([
+    ['forward', 5],
+    ['back', -5],
+  ])('a clock that was set %s makes no lock old, and none of the future', async (_, hours) => {
+    await writeFile(`${path}.lock`, '');
+    const set = Date.now() + hours * 3_600_000;
+    let passed = 0;
+    let releasedAt = 500;
+    const clock: Clock = {
+      now: () => set + passed,
+      monotonic: () => passed,
+      sleep: async (ms) => {
+        passed += ms;
+        if (passed >= releasedAt) await rm(`${path}.lock`, { force: true });
+      },
+    };
+    await mergeKubeconfig(path, entry, clock);
+    // Its holder took its time, and had it.
+    expect(passed).toBe(500);
+    await writeFile(`${path}.lock`, '');
+    [passed, releasedAt] = [0, Number.POSITIVE_INFINITY];
+    await mergeKubeconfig(path, entry, clock);
+    expect(passed).toBe(hours > 0 ? 1000 : 10_000);
     expect(await readdir(directory)).toEqual(['config']);
   });
 });

@@ -14,6 +14,8 @@ const LISTS = ['clusters', 'contexts', 'users'] as const;
 const NUMBERS = ['tag:yaml.org,2002:int', 'tag:yaml.org,2002:float'];
 /** A lock is held for milliseconds; one this old was left by a process that died. */
 const STALE_LOCK_MS = 10_000;
+/** A lock that is that old by its time is taken over after so long without a sign of life. */
+const OLD_LOCK_MS = 1000;
 const LOCK_RETRY_MS = 50;
 
 /** The file that kubectl (and kind) would add a new context to: the first that exists, else the last. */
@@ -175,10 +177,16 @@ async function inWords<T>(path: string, work: () => Promise<T>): Promise<T> {
 async function whileLocked<T>(path: string, clock: Clock, work: () => Promise<T>): Promise<T> {
   const lock = `${path}.lock`;
   await mkdir(dirname(path), { recursive: true, mode: 0o755 });
-  const deadline = clock.now() + STALE_LOCK_MS + 1000;
+  const deadline = clock.monotonic() + STALE_LOCK_MS + 1000;
+  let watched: { lock: string; since: number } | undefined;
   while (!(await tryLock(lock))) {
     const held = await stat(lock).catch(ignoreMissing);
-    if (held !== undefined && clock.now() - held.mtimeMs > STALE_LOCK_MS) {
+    if (held === undefined) continue;
+    const seen = `${held.ino} ${held.mtimeMs}`;
+    if (watched?.lock !== seen) watched = { lock: seen, since: clock.monotonic() };
+    // Its time alone proves nothing: a clock that was just set makes every lock old, or one of the future.
+    const patience = clock.now() - held.mtimeMs > STALE_LOCK_MS ? OLD_LOCK_MS : STALE_LOCK_MS;
+    if (clock.monotonic() - watched.since >= patience) {
       const aside = `${lock}.${process.pid}.stale`;
       await rename(lock, aside).catch(ignoreMissing);
       const moved = await stat(aside).catch(ignoreMissing);
@@ -186,7 +194,7 @@ async function whileLocked<T>(path: string, clock: Clock, work: () => Promise<T>
       if (moved === undefined || moved.ino === held.ino) continue;
       throw new UserError(`cannot lock kubeconfig ${path}: another program took over ${lock}; try again`);
     }
-    if (clock.now() > deadline) {
+    if (clock.monotonic() > deadline) {
       throw new UserError(
         `cannot lock kubeconfig ${path}: locked by another program for 10 s (${lock}); try again later`,
       );

@@ -29,8 +29,11 @@ const SIGNING_ALGORITHM = { ...KEY_ALGORITHM, hash: 'SHA-256' } as const;
 const DAY_MS = 86_400_000;
 const AUTHORITY_DAYS = 3650;
 const LEAF_DAYS = 365;
-/** A certificate is valid from a little before it was made: clocks of two machines differ. */
-const BACKDATE_MS = 5 * 60_000;
+/**
+ * Certificates and tokens are valid from a day before they were made: clocks of two machines differ, and one that was wrong, by a time zone for
+ * instance, is set back while they are in use.
+ */
+export const BACKDATE_MS = DAY_MS;
 
 /** Loaded on first use: a program that never issues a certificate must not pay for the ASN.1 classes at its start. */
 async function x509() {

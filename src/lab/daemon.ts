@@ -27,8 +27,8 @@ const READY_DEADLINE_MS = 30_000;
  * Ends without an error in any case: on an answer that is no matter of time (403, 404), after 30 s, or when aborted.
  */
 async function apiReady(client: ApiClient, signal: AbortSignal, clock: Clock = realClock): Promise<void> {
-  const deadline = clock.now() + READY_DEADLINE_MS;
-  while (!signal.aborted && clock.now() < deadline) {
+  const deadline = clock.monotonic() + READY_DEADLINE_MS;
+  while (!signal.aborted && clock.monotonic() < deadline) {
     try {
       await client.text('/readyz', signal);
       return;

@@ -16,12 +16,12 @@ export class Informers {
     this.#client = client;
     this.#clock = clock;
     this.#onError = (error) => {
-      this.#lastErrorAt = this.#clock.now();
+      this.#lastErrorAt = this.#clock.monotonic();
       onError(error);
     };
   }
 
-  /** When a list or watch failed last (milliseconds since the epoch): until then nothing may be concluded from silence. */
+  /** When a list or watch failed last (milliseconds of {@link Clock.monotonic}): until then nothing may be concluded from silence. */
   get lastErrorAt(): number {
     return this.#lastErrorAt;
   }

@@ -14,7 +14,7 @@ const RENEWAL_MS = 10_000;
 /** What tests do to a cluster and look at in it, with kubelets that run whatever is bound to any node. */
 export class World<Api extends ApiClient = ApiClient> {
   readonly api: Api;
-  #renewedAt = Date.now();
+  #renewedAt = performance.now();
 
   constructor(api: Api) {
     this.api = api;
@@ -50,7 +50,7 @@ export class World<Api extends ApiClient = ApiClient> {
 
   /** What a kubelet does: runs what is bound, ends what is deleted, and says now and then that it lives. */
   async kubelets(): Promise<void> {
-    if (Date.now() - this.#renewedAt > RENEWAL_MS) await this.#renewLeases();
+    if (performance.now() - this.#renewedAt > RENEWAL_MS) await this.#renewLeases();
     for (const pod of await this.pods()) {
       if (!pod.spec?.nodeName) continue;
       const { name, namespace } = pod.metadata!;
@@ -70,7 +70,7 @@ export class World<Api extends ApiClient = ApiClient> {
       const patch = { spec: { renewTime: microTime() } };
       await this.api.patch(leases, metadata!.name!, metadata!.namespace, 'merge', patch);
     }
-    this.#renewedAt = Date.now();
+    this.#renewedAt = performance.now();
   }
 
   async events(reason: string): Promise<string[]> {
@@ -86,12 +86,12 @@ export class World<Api extends ApiClient = ApiClient> {
     live = true,
     timeoutMs = 5_000,
   ): Promise<T> {
-    const deadline = Date.now() + timeoutMs;
+    const deadline = performance.now() + timeoutMs;
     for (;;) {
       if (live) await this.kubelets();
       const seen = await look();
       if (check(seen)) return seen;
-      if (Date.now() > deadline) {
+      if (performance.now() > deadline) {
         throw new Error(`${what}: not within ${timeoutMs} ms; last seen ${JSON.stringify(seen, null, 1)}`);
       }
       await Bun.sleep(5);

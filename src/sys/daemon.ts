@@ -38,7 +38,10 @@ export function aborted(signal: AbortSignal): Promise<void> {
  * An `onError` for informers: while the API server is away every informer fails every moment; the same words are logged
  * once a minute.
  */
-export function logOnceAMinute(log: Log, now: () => number = Date.now): (error: unknown) => void {
+export function logOnceAMinute(
+  log: Log,
+  now: () => number = () => performance.now(),
+): (error: unknown) => void {
   const said = new Map<string, number>();
   return (error) => {
     const message = messageOf(error);

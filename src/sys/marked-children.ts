@@ -59,7 +59,11 @@ export class MarkedChildren {
   /** Waits for those that have become children of this process. */
   #reap(killed: ReadonlySet<number>): void {
     const left = new Set(killed);
-    for (const until = Date.now() + ENDED_MS; left.size > 0 && Date.now() < until; Bun.sleepSync(1)) {
+    for (
+      const until = performance.now() + ENDED_MS;
+      left.size > 0 && performance.now() < until;
+      Bun.sleepSync(1)
+    ) {
       for (const pid of left) {
         const isReaped = libc!.symbols.waitpid(pid, null, WNOHANG) === pid;
         if (isReaped || readProcFile(`/proc/${pid}/status`) === '') left.delete(pid);

@@ -26,12 +26,12 @@ export async function waitFor<T>(
   options: WaitOptions,
 ): Promise<Exclude<Awaited<T>, false | null | undefined>> {
   const { timeoutMs, intervalMs = 10, signal, describe, clock = realClock } = options;
-  const deadline = clock.now() + timeoutMs;
+  const deadline = clock.monotonic() + timeoutMs;
   for (;;) {
     signal?.throwIfAborted();
     const seen = await condition();
     if (seen) return seen as Exclude<Awaited<T>, false | null | undefined>;
-    if (clock.now() >= deadline) {
+    if (clock.monotonic() >= deadline) {
       const last = describe?.() ?? '';
       throw new DeadlineError(
         `waited ${timeoutMs} ms for ${what}${last === '' ? '' : `; last seen: ${last}`}`,

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test';
+import { leapingNow } from '../sys/clock.fake.ts';
 import { type Clock, realClock } from '../sys/clock.ts';
 import { Topics } from './topics.ts';
 
@@ -13,7 +14,8 @@ class LeapingClock implements Clock {
   readonly slept: number[] = [];
   /** Called every 10 ms of a sleep. */
   tick: (time: number) => void = () => {};
-  now = () => this.time;
+  now = leapingNow();
+  monotonic = () => this.time;
   async sleep(ms: number, signal?: AbortSignal): Promise<void> {
     await Promise.resolve();
     signal?.throwIfAborted();

@@ -54,11 +54,11 @@ export class Topics<T extends object> {
     return {
       next: async (signal) => {
         if (this.#version === seen && !(await this.#changes(signal))) return ': still here\n\n';
-        const early = deliveredAt + this.#times.spacingMs - this.#clock.now();
+        const early = deliveredAt + this.#times.spacingMs - this.#clock.monotonic();
         if (early > 0) await this.#clock.sleep(early, signal);
         const frames = [...this.#latest].filter(([, { version }]) => version > seen).map(this.#frameOf);
         seen = this.#version;
-        deliveredAt = this.#clock.now();
+        deliveredAt = this.#clock.monotonic();
         return frames.join('');
       },
     };

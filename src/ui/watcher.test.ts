@@ -10,7 +10,10 @@ import { type Watched, Watcher } from './watcher.ts';
 class HeldClock implements Clock {
   time = 1000;
   #sleepers: { until: number; wake(): void }[] = [];
-  now = () => this.time;
+  /** The clock of the machine; whoever goes by it looks at another time. */
+  day = Date.UTC(2026, 0, 1);
+  now = () => this.day + this.time;
+  monotonic = () => this.time;
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
@@ -94,10 +97,16 @@ describe('a watcher', () => {
     expect(states[0]).toMatchObject({ state: 'looking', changed: 0 });
     expect(last()).toEqual({
       ...{ state: 'waiting', detail: undefined, changed: 0 },
-      ...{ lookedAt: '1970-01-01T00:00:01.000Z', nextAt: '1970-01-01T00:00:11.000Z' },
+      ...{ lookedAt: '2026-01-01T00:00:01.000Z', nextAt: '2026-01-01T00:00:11.000Z' },
     });
     await clock.pass(20_000);
     expect(looks).toEqual([1000, 11_000, 21_000]);
+    // Somebody sets the clock of the machine.
+    for (const hours of [-5, 5]) {
+      clock.day += hours * 3_600_000;
+      await clock.pass(10_000);
+    }
+    expect(looks).toEqual([1000, 11_000, 21_000, 31_000, 41_000]);
     await stop();
   });
 

@@ -43,7 +43,7 @@ export class Watcher {
 
   constructor(options: WatcherOptions) {
     this.#options = options;
-    this.#pace = new Pace(options.clock.now(), options.watched.pace);
+    this.#pace = new Pace(options.clock.monotonic(), options.watched.pace);
   }
 
   /** Something may have changed. */
@@ -59,7 +59,7 @@ export class Watcher {
     const objects = watched.watchObjects(listener, signal);
     const looks = async () => {
       while (!signal.aborted) {
-        const now = clock.now();
+        const now = clock.monotonic();
         const next = this.#pace.nextAt(now);
         if (next > now) await this.#sleep(next, signal);
         else await this.#look(signal);
@@ -71,9 +71,10 @@ export class Watcher {
   async #sleep(until: number, signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;
     this.#nap = new AbortController();
-    this.#set({ nextAt: new Date(until).toISOString() });
+    const left = until - clock.monotonic();
+    this.#set({ nextAt: new Date(clock.now() + left).toISOString() });
     try {
-      await clock.sleep(until - clock.now(), AbortSignal.any([signal, this.#nap.signal]));
+      await clock.sleep(left, AbortSignal.any([signal, this.#nap.signal]));
     } catch (error) {
       if (!signal.aborted && !this.#nap.signal.aborted) throw error;
     }
@@ -81,7 +82,7 @@ export class Watcher {
 
   async #look(signal: AbortSignal): Promise<void> {
     const { watched, clock, looked } = this.#options;
-    const began = clock.now();
+    const began = clock.monotonic();
     this.#pace.began(began);
     this.#set({ state: 'looking', detail: undefined, nextAt: undefined, changed: 0 });
     try {
@@ -92,9 +93,9 @@ export class Watcher {
     } catch (error) {
       if (signal.aborted) return;
       this.#set({ state: 'trouble', detail: messageOf(error) });
-      this.#pace.due(clock.now() + this.#backoff.next(''));
+      this.#pace.due(clock.monotonic() + this.#backoff.next(''));
     } finally {
-      this.#pace.ended(clock.now(), clock.now() - began);
+      this.#pace.ended(clock.monotonic(), clock.monotonic() - began);
     }
   }
 
@@ -110,7 +111,7 @@ export class Watcher {
 
   /** As after a change: not more often than the pace allows. */
   #lookSoon(): void {
-    if (this.#pace.changed(this.#options.clock.now())) this.#nap.abort();
+    if (this.#pace.changed(this.#options.clock.monotonic())) this.#nap.abort();
   }
 
   #set(change: Partial<WatchState>): void {

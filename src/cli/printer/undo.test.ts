@@ -13,6 +13,7 @@ test('a plan names what is put back, what is refused, what stays and who could n
         node: 'n1',
         last: {
           heal: '2026-01-02T00:00:00.000Z',
+          place: { time: '2026-01-02T00:00:00.000Z', turn: 0 },
           files: [
             { path: '/a', state: 'back', detail: 'put /a back from /b' },
             { path: '/c', state: 'as-before', detail: '/c is as it was' },

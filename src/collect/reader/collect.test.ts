@@ -4,6 +4,7 @@ import { ConnectionError } from '../../kube/connection-error.ts';
 import { clusterRoleBindings, daemonSets, namespaces, nodes, pods } from '../../kube/resources.ts';
 import type { KubeObject, OwnerReference, Pod } from '../../kube/types.ts';
 import type { World } from '../../path/model/world.ts';
+import { leapingNow } from '../../sys/clock.fake.ts';
 import type { Clock } from '../../sys/clock.ts';
 import { FakeCluster, quietOptions } from './cluster.fake.ts';
 import { type CollectOptions, collectCluster, plannedObjects } from './collect.ts';
@@ -42,7 +43,9 @@ class ManualClock implements Clock {
   #now = Date.parse('2026-01-01T00:00:00Z');
   readonly #sleepers = new Set<{ at: number; wake(): void }>();
 
-  now(): number {
+  readonly now = leapingNow();
+
+  monotonic(): number {
     return this.#now;
   }
 

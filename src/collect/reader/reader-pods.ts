@@ -96,7 +96,7 @@ export class ReaderPods {
   async #start(pod: Pod, timeoutMs: number, signal: AbortSignal): Promise<string> {
     const name = pod.metadata?.name ?? '';
     this.#created.add(name);
-    const until = this.#clock.now() + timeoutMs;
+    const until = this.#clock.monotonic() + timeoutMs;
     const nonce = this.#nonces.get(name) ?? randomBytes(16).toString('hex');
     this.#nonces.set(name, nonce);
     await this.#create(pod, nonce, signal);
@@ -106,7 +106,7 @@ export class ReaderPods {
       const state = shown === undefined ? undefined : stateOf(shown);
       if (state?.is === 'running') return name;
       if (state?.is === 'failed') throw new Error(state.why);
-      const left = until - this.#clock.now();
+      const left = until - this.#clock.monotonic();
       if (left <= 0) {
         const seen = state?.why ?? 'the API does not show its pod';
         throw new Error(`${seen} (waited ${Math.round(timeoutMs / 1000)} s; see --timeout)`);
@@ -162,11 +162,11 @@ export class ReaderPods {
       metadata: { ...wanted.metadata, annotations: { ...annotations, [NONCE_ANNOTATION]: nonce } },
     };
     // The service account of a new namespace comes after it, and pods are refused until then.
-    const since = this.#clock.now();
+    const since = this.#clock.monotonic();
     const also = (cause: unknown) =>
       this.#options.createsNamespace &&
       hasReason(cause, 'Forbidden') &&
-      this.#clock.now() - since < NAMESPACE_SETUP_MS;
+      this.#clock.monotonic() - since < NAMESPACE_SETUP_MS;
     const retry = { ...this.#retry(signal), also };
     const created = await retrying(() => this.#client.create(pods, pod), retry).catch(existing);
     if (created !== undefined) return;
@@ -218,9 +218,9 @@ export class ReaderPods {
 
   /** Waits until the API shows no pod of the run any more; false when it still does after a time. */
   async #areGone(timeoutMs: number, signal: AbortSignal): Promise<boolean> {
-    const until = this.#clock.now() + timeoutMs;
+    const until = this.#clock.monotonic() + timeoutMs;
     while (this.#own().length > 0) {
-      const left = until - this.#clock.now();
+      const left = until - this.#clock.monotonic();
       if (left <= 0) return false;
       const changed = this.#changed.promise;
       const stop = new AbortController();

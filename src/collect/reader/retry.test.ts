@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test';
 import { ApiError } from '../../kube/client.ts';
 import { ConnectionError } from '../../kube/connection-error.ts';
+import { leapingNow } from '../../sys/clock.fake.ts';
 import type { Clock } from '../../sys/clock.ts';
 import { retrying } from './retry.ts';
 
@@ -10,7 +11,8 @@ function notingClock(): Clock & { pauses: number[] } {
   let now = 0;
   return {
     pauses,
-    now: () => now,
+    now: leapingNow(),
+    monotonic: () => now,
     sleep: async (ms) => {
       pauses.push(ms);
       now += ms;

@@ -31,7 +31,7 @@ export async function retrying<T>(request: () => Promise<T>, options: RetryOptio
   const isWorthIt = (cause: unknown) =>
     (isPassing(cause) && !(options.mustBeReachable && cause instanceof ConnectionError)) ||
     also?.(cause) === true;
-  const until = clock.now() + patienceMs;
+  const until = clock.monotonic() + patienceMs;
   const backoff = new Backoff(250, MAX_PAUSE_MS);
   for (;;) {
     try {
@@ -41,7 +41,7 @@ export async function retrying<T>(request: () => Promise<T>, options: RetryOptio
       if (!isWorthIt(cause)) throw cause;
       const asked = (cause as { status?: { details?: { retryAfterSeconds?: number } } }).status?.details;
       const pause = Math.max(backoff.next(''), Math.min((asked?.retryAfterSeconds ?? 0) * 1000, PATIENCE_MS));
-      if (clock.now() + pause > until) throw cause;
+      if (clock.monotonic() + pause > until) throw cause;
       onRetry?.(cause);
       await clock.sleep(pause, signal);
     }

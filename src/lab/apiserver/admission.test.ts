@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'bun:test';
 import { kindByName } from '../../kube/kinds.ts';
+import { leapingNow } from '../../sys/clock.fake.ts';
 import type { Clock } from '../../sys/clock.ts';
 import { parseSubnet } from '../../util/cidr.ts';
 import { ClusterAdmission } from './admission.ts';
@@ -13,7 +14,8 @@ describe('the account of a pod that is created with its namespace', () => {
   let slept: number;
   let meanwhile: () => Promise<unknown>;
   const clock: Clock = {
-    now: () => slept,
+    now: leapingNow(),
+    monotonic: () => slept,
     sleep: async (ms) => {
       slept += ms;
       await meanwhile();

@@ -168,7 +168,7 @@ export class EtcdStorage implements Storage {
   }
 
   async #leaseFor(ttlSeconds: number): Promise<number> {
-    const now = this.#clock.now();
+    const now = this.#clock.monotonic();
     const lease = this.#lease;
     if (lease !== undefined && lease.ttlSeconds === ttlSeconds && now - lease.madeAt < LEASE_REUSE_MS) {
       return await lease.id;
@@ -186,7 +186,7 @@ export class EtcdStorage implements Storage {
   }
 
   async #read<T>(what: string, call: () => Promise<T>): Promise<T> {
-    const deadline = this.#clock.now() + this.#retryForMs;
+    const deadline = this.#clock.monotonic() + this.#retryForMs;
     for (;;) {
       try {
         return await call();
@@ -195,7 +195,7 @@ export class EtcdStorage implements Storage {
         if (error.code === GrpcCode.OUT_OF_RANGE && error.details.includes('compacted')) {
           throw new CompactedError(Number.NaN);
         }
-        if (error.code !== GrpcCode.UNAVAILABLE || this.#clock.now() >= deadline) {
+        if (error.code !== GrpcCode.UNAVAILABLE || this.#clock.monotonic() >= deadline) {
           throw new StorageUnavailableError(what, error);
         }
         await this.#clock.sleep(RETRY_EVERY_MS);

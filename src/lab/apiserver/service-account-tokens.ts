@@ -1,5 +1,7 @@
 import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { kindByName } from '../../kube/kinds.ts';
+import { BACKDATE_MS } from '../../kube/pki.ts';
+import { type Clock, realClock } from '../../sys/clock.ts';
 import { AUTHENTICATED, SERVICE_ACCOUNT_PREFIX, type User } from './identity.ts';
 import { keyOf } from './objects.ts';
 import type { Storage } from './storage.ts';
@@ -25,6 +27,14 @@ interface Claims {
   };
 }
 
+interface Verified {
+  user: User;
+  audiences: string[];
+  /** Until when its objects are not looked up again ({@link Clock.monotonic}), and when it ends (since the epoch). */
+  until: number;
+  expires: number;
+}
+
 /** A verified token is believed for this long before its objects are looked up again. */
 const CACHE_MS = 10_000;
 const CACHE_LIMIT = 1000;
@@ -35,8 +45,8 @@ export class ServiceAccountTokens {
   readonly #storage: Storage;
   readonly #signingKey: KeyObject;
   readonly #publicKeys: readonly KeyObject[];
-  readonly #now: () => number;
-  readonly #cache = new Map<string, { user: User; audiences: string[]; until: number }>();
+  readonly #clock: Pick<Clock, 'now' | 'monotonic'>;
+  readonly #cache = new Map<string, Verified>();
 
   /** Keys are PEM texts; the signing key's own public half verifies as well. */
   constructor(options: {
@@ -44,7 +54,7 @@ export class ServiceAccountTokens {
     issuer: string;
     signingKey: string;
     publicKeys: readonly string[];
-    now?: () => number;
+    clock?: Pick<Clock, 'now' | 'monotonic'>;
   }) {
     this.issuer = options.issuer;
     this.#storage = options.storage;
@@ -53,7 +63,7 @@ export class ServiceAccountTokens {
       createPublicKey(options.signingKey),
       ...options.publicKeys.map((pem) => createPublicKey(pem)),
     ];
-    this.#now = options.now ?? Date.now;
+    this.#clock = options.clock ?? realClock;
   }
 
   /** A new token. `audiences` empty means the API server itself. */
@@ -64,7 +74,7 @@ export class ServiceAccountTokens {
   ): Promise<{ token: string; expires: number }> {
     // Loaded when the first token is asked for: a server that is starting has other things to do.
     const { SignJWT } = await import('jose');
-    const issuedAt = Math.floor(this.#now() / 1000);
+    const issuedAt = Math.floor(this.#clock.now() / 1000);
     const expires = issuedAt + seconds;
     const { name, uid } = subject.serviceAccount;
     const claims = {
@@ -83,7 +93,7 @@ export class ServiceAccountTokens {
       .setSubject(`${SERVICE_ACCOUNT_PREFIX}${subject.namespace}:${name}`)
       .setAudience(audiences.length === 0 ? [this.issuer] : [...audiences])
       .setIssuedAt(issuedAt)
-      .setNotBefore(issuedAt)
+      .setNotBefore(issuedAt - BACKDATE_MS / 1000)
       .setExpirationTime(expires)
       .setJti(crypto.randomUUID())
       .sign(this.#signingKey);
@@ -98,9 +108,10 @@ export class ServiceAccountTokens {
     token: string,
     audiences: readonly string[] = [this.issuer],
   ): Promise<{ user: User; audiences: string[] } | undefined> {
-    const now = this.#now();
+    const now = this.#clock.now();
+    const monotonic = this.#clock.monotonic();
     const known = this.#cache.get(token);
-    if (known !== undefined && known.until > now) return meant(known, audiences);
+    if (known !== undefined && known.until > monotonic && known.expires > now) return meant(known, audiences);
     const { jwtVerify } = await import('jose');
     for (const key of this.#publicKeys) {
       let claims: Claims & { exp?: number };
@@ -114,7 +125,7 @@ export class ServiceAccountTokens {
       if (user === undefined) return undefined;
       const verified = { user, audiences: [claims.aud ?? []].flat() };
       if (this.#cache.size >= CACHE_LIMIT) this.#cache.clear();
-      this.#cache.set(token, { ...verified, until: Math.min(now + CACHE_MS, (claims.exp ?? 0) * 1000) });
+      this.#cache.set(token, { ...verified, until: monotonic + CACHE_MS, expires: (claims.exp ?? 0) * 1000 });
       return meant(verified, audiences);
     }
     return undefined;

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test';
+import { leapingNow } from '../../sys/clock.fake.ts';
 import type { Clock } from '../../sys/clock.ts';
 import { FakeStorage } from './storage.fake.ts';
 import { CompactedError } from './storage.ts';
@@ -7,7 +8,8 @@ import { WatchHub } from './watch-hub.ts';
 /** Sleeps end when the test says so. */
 class HeldClock implements Clock {
   #sleepers: (() => void)[] = [];
-  now = () => 0;
+  now = leapingNow();
+  monotonic = () => 0;
   sleep = () => new Promise<void>((resolve) => this.#sleepers.push(resolve));
   wake(): void {
     for (const resolve of this.#sleepers.splice(0)) resolve();

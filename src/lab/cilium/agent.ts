@@ -125,7 +125,7 @@ export class Agent {
   async #prepare(subnet: Subnet): Promise<Endpoints> {
     const { exec, statePath, nativeCidr } = this.#options;
     const podCIDR = formatSubnet(subnet);
-    const now = this.#clock.now();
+    const now = this.#clock.monotonic();
     const router = Ipam.routerOf(subnet);
     const mac = await prepareDevices(exec, router, podCIDR);
     await prepareRedirects(exec);

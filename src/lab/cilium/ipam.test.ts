@@ -27,7 +27,12 @@ const request = (link: string) => ({ link, containerId: `container-of-${link}`, 
 function clockAt(start: number) {
   return {
     time: start,
+    /** By how much the clock of the machine was set. */
+    setBy: 0,
     now() {
+      return this.time + this.setBy;
+    },
+    monotonic() {
       return this.time;
     },
   };
@@ -84,6 +89,35 @@ test('releases what is gone, but not what an ADD may still be setting up', async
   expect(ipam.list().map(({ link }) => link)).toEqual(['alive', 'fresh']);
 });
 
+test.each([5, -5])(
+  'a clock that is set by %d hours neither takes an address early nor keeps it',
+  async (hours) => {
+    const store = memory();
+    const clock = clockAt(Date.UTC(2026, 0, 1));
+    const ipam = await Ipam.open(store, clock, SUBNET);
+    for (const link of ['dead', 'released']) await ipam.allocate(request(link));
+    await ipam.release('released');
+    clock.setBy = hours * 3_600_000;
+    expect(await ipam.reconcile(() => false)).toEqual([]);
+    clock.time += 130_000;
+    expect((await ipam.reconcile(() => false)).map(({ link }) => link)).toEqual(['dead']);
+    // What is written down later has later times, and is read with the clock that there is then.
+    const kept = store.state!.released.map(({ at }) => clock.now() - at);
+    expect(kept.toSorted((a, b) => a - b)).toEqual([0, 130_000]);
+  },
+);
+
+test('what was kept before the clock was set back counts as new', async () => {
+  const store = memory();
+  const clock = clockAt(Date.UTC(2026, 0, 1));
+  await (await Ipam.open(store, clock, SUBNET)).allocate(request('dead'));
+  clock.setBy = -3_600_000;
+  const ipam = await Ipam.open(store, clock, SUBNET);
+  expect(await ipam.reconcile(() => false)).toEqual([]);
+  clock.time += 120_000;
+  expect((await ipam.reconcile(() => false)).map(({ link }) => link)).toEqual(['dead']);
+});
+
 test('when the state was lost, what the kernel shows is in use', async () => {
   const observed = [{ ...request('lxc0123456789ab'), address: '10.0.0.2', at: 0 }];
   const ipam = await Ipam.open(memory(), clockAt(0), SUBNET, observed);
@@ -110,8 +144,14 @@ describe('over random histories', () => {
       /** The addresses that callers got and released: the model. */
       const held = new Map<string, string>();
       const releasedAt = new Map<string, number>();
+      let setForwardAt = 0;
       for (let step = 0; step < 300; step++) {
         clock.time += next(8_000);
+        if (next(30) === 0) {
+          const hours = next(5) - 2;
+          clock.setBy += hours * 3_600_000;
+          if (hours > 0) setForwardAt = clock.time;
+        }
         const link = `l${next(18)}`;
         store.failing = next(20) === 0;
         const action = next(10);
@@ -123,7 +163,8 @@ describe('over random histories', () => {
             expect(held.get(link) ?? address).toBe(address);
             expect(subnetContains(SUBNET, parseIPv4(address)!)).toBe(true);
             const rested = releasedAt.get(address);
-            if (rested !== undefined && !held.has(link))
+            // What is read from disk after the clock was set forward has rested for as long as the clock says.
+            if (rested !== undefined && rested > setForwardAt && !held.has(link))
               expect(clock.time - rested).toBeGreaterThanOrEqual(30_000);
             held.set(link, address);
           } else if (action < 8) {

@@ -7,7 +7,7 @@ import { MOST_REDIRECTS } from './redirects.ts';
 /** An address in use, and by what. */
 export interface Allocation extends AddressRequest {
   address: string;
-  /** When it was given, in milliseconds since the epoch. */
+  /** When it was given, in milliseconds: of {@link Clock.monotonic}, and since the epoch in what is kept on disk. */
   at: number;
 }
 
@@ -53,14 +53,14 @@ const REST_MS = 30_000;
  */
 export class Ipam {
   readonly #store: IpamStore;
-  readonly #clock: Pick<Clock, 'now'>;
+  readonly #clock: Pick<Clock, 'now' | 'monotonic'>;
   readonly #allocations = new Map<string, Allocation>();
   #released = new Map<string, number>();
   #subnet: Subnet;
   #cursor: number;
   #turn: Promise<unknown> = Promise.resolve();
 
-  private constructor(store: IpamStore, clock: Pick<Clock, 'now'>, subnet: Subnet) {
+  private constructor(store: IpamStore, clock: Pick<Clock, 'now' | 'monotonic'>, subnet: Subnet) {
     this.#store = store;
     this.#clock = clock;
     this.#subnet = subnet;
@@ -73,14 +73,15 @@ export class Ipam {
    */
   static async open(
     store: IpamStore,
-    clock: Pick<Clock, 'now'>,
+    clock: Pick<Clock, 'now' | 'monotonic'>,
     subnet: Subnet,
     observed: readonly Allocation[] = [],
   ): Promise<Ipam> {
     const ipam = new Ipam(store, clock, subnet);
     const state = await store.load();
-    for (const allocation of state?.allocations ?? []) ipam.#allocations.set(allocation.link, allocation);
-    ipam.#released = new Map(state?.released.map(({ address, at }) => [address, at]));
+    for (const allocation of state?.allocations ?? [])
+      ipam.#allocations.set(allocation.link, { ...allocation, at: ipam.#fromDisk(allocation.at) });
+    ipam.#released = new Map(state?.released.map(({ address, at }) => [address, ipam.#fromDisk(at)]));
     ipam.#cursor = parseIPv4(state?.cursor ?? '') ?? ipam.#cursor;
     const known = new Set([...ipam.#allocations.values()].map(({ address }) => address));
     for (const allocation of observed) {
@@ -110,7 +111,7 @@ export class Ipam {
       const existing = this.#allocations.get(request.link);
       const address = existing?.address ?? formatIPv4(this.#next());
       const before = { cursor: this.#cursor, rested: this.#released.get(address) };
-      this.#allocations.set(request.link, { ...request, address, at: this.#clock.now() });
+      this.#allocations.set(request.link, { ...request, address, at: this.#clock.monotonic() });
       this.#released.delete(address);
       if (existing === undefined) this.#cursor = parseIPv4(address)!;
       await this.#saveOr(() => {
@@ -131,7 +132,7 @@ export class Ipam {
   /** Releases the addresses of attachments that are gone, but not of those whose ADD may be under way. Returns them. */
   reconcile(inUse: InUse): Promise<Allocation[]> {
     return this.#exclusively(async () => {
-      const oldest = this.#clock.now() - IN_FLIGHT_MS;
+      const oldest = this.#clock.monotonic() - IN_FLIGHT_MS;
       const gone = this.list().filter((allocation) => allocation.at <= oldest && !inUse(allocation));
       await this.#takeBack(gone);
       return gone;
@@ -140,7 +141,7 @@ export class Ipam {
 
   async #takeBack(gone: readonly Allocation[]): Promise<void> {
     if (gone.length === 0) return;
-    const now = this.#clock.now();
+    const now = this.#clock.monotonic();
     for (const { link, address } of gone) {
       this.#allocations.delete(link);
       this.#released.set(address, now);
@@ -154,7 +155,7 @@ export class Ipam {
   }
 
   #next(): number {
-    const now = this.#clock.now();
+    const now = this.#clock.monotonic();
     for (const [address, at] of this.#released) if (now - at >= REST_MS) this.#released.delete(address);
     const taken = new Set(this.list().map(({ address }) => parseIPv4(address)));
     const size = Math.min(subnetSize(this.#subnet), MOST_REDIRECTS + 1);
@@ -183,9 +184,18 @@ export class Ipam {
       version: 1,
       podCIDR: formatSubnet(this.#subnet),
       cursor: formatIPv4(this.#cursor),
-      allocations: this.list(),
-      released: [...this.#released].map(([address, at]) => ({ address, at })),
+      allocations: this.list().map((allocation) => ({ ...allocation, at: this.#toDisk(allocation.at) })),
+      released: [...this.#released].map(([address, at]) => ({ address, at: this.#toDisk(at) })),
     };
+  }
+
+  #toDisk(at: number): number {
+    return Math.round(this.#clock.now() + at - this.#clock.monotonic());
+  }
+
+  /** What is younger than now has been given before the clock was set back, nobody knows how long: it counts as new. */
+  #fromDisk(at: number): number {
+    return this.#clock.monotonic() - Math.max(0, this.#clock.now() - at);
   }
 
   /** One change at a time, in the order they came; a failed one does not hold up the next. */

@@ -1,10 +1,12 @@
 import { expect, test } from 'bun:test';
+import { leapingNow } from '../../sys/clock.fake.ts';
 import { Expectations } from './expectations.ts';
 
 function setup() {
   let now = 0;
   const expectations = new Expectations({
-    now: () => now,
+    now: leapingNow(),
+    monotonic: () => now,
     sleep: () => Promise.reject(new Error('never sleeps')),
   });
   return { expectations, advance: (ms: number) => (now += ms) };

@@ -21,7 +21,7 @@ export class Expectations {
     const open = this.#open.get(key);
     if (open === undefined) return true;
     const done = open.creations <= 0 && open.deletions.size === 0;
-    if (!done && this.#clock.now() - open.at < TIMEOUT_MS) return false;
+    if (!done && this.#clock.monotonic() - open.at < TIMEOUT_MS) return false;
     this.#open.delete(key);
     return true;
   }
@@ -71,7 +71,7 @@ export class Expectations {
       open = { creations: 0, deletions: new Set(), at: 0 };
       this.#open.set(key, open);
     }
-    open.at = this.#clock.now();
+    open.at = this.#clock.monotonic();
     return open;
   }
 }

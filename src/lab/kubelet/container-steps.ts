@@ -152,11 +152,11 @@ export class ContainerSteps {
     const containers = [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])];
     const container = containers.find((candidate) => candidate.name === name);
     const run = observed.containers.find((candidate) => candidate.id === id);
-    const begun = context.clock.now();
+    const begun = context.clock.monotonic();
     // A pod that is only known from the runtime has no definition any more; its containers carry their grace.
     const grace = container === undefined ? (run?.graceSeconds ?? action.graceSeconds) : action.graceSeconds;
     if (container !== undefined) await this.#runPreStop(container, id, grace, input);
-    const used = Math.floor((context.clock.now() - begun) / 1000);
+    const used = Math.floor((context.clock.monotonic() - begun) / 1000);
     try {
       await context.runtime.stopContainer(id, Math.max(1, grace - used), signal);
       return true;

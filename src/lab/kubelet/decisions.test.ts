@@ -3,6 +3,7 @@ import type { CriImage } from '../../cri/messages.ts';
 import { FakeRuntime } from '../../cri/runtime.fake.ts';
 import { RuntimeError } from '../../cri/runtime.ts';
 import type { Container, Node, Pod } from '../../kube/types.ts';
+import { leapingNow } from '../../sys/clock.fake.ts';
 import type { Clock } from '../../sys/clock.ts';
 import { refusal } from './admission.ts';
 import { containerConfig } from './container-config.ts';
@@ -18,7 +19,8 @@ import { staticPod } from './static-pods/manifests.ts';
 /** A clock that moves only when somebody sleeps on it. */
 class StepClock implements Clock {
   time = 0;
-  now = () => this.time;
+  now = leapingNow();
+  monotonic = () => this.time;
   sleep = async (ms: number, signal?: AbortSignal) => {
     await Promise.resolve();
     if (signal?.aborted) throw signal.reason;

@@ -93,7 +93,7 @@ export class Images {
     }
     const failed = this.#failed.get(uid);
     const blocked = failed?.notBefore.get(reference);
-    const now = this.#clock.now();
+    const now = this.#clock.monotonic();
     if (blocked !== undefined && blocked.at > now) {
       const message = `Back-off pulling image "${image}"`;
       say('Normal', 'BackOff', message);
@@ -112,11 +112,11 @@ export class Images {
       say('Warning', 'Failed', `Failed to pull image "${image}": ${message}`);
       // A runtime that went away has said nothing about the image.
       if (isUnavailable(error)) throw new ImageProblem('ErrImagePull', message, 1_000);
-      const delay = this.#failedOf(uid).note(reference, this.#clock.now(), message);
+      const delay = this.#failedOf(uid).note(reference, this.#clock.monotonic(), message);
       throw new ImageProblem('ErrImagePull', message, Math.min(delay, 2_000));
     }
     failed?.forget(reference);
-    const took = ((this.#clock.now() - now) / 1000).toFixed(3).replace(/\.?0+$/, '');
+    const took = ((this.#clock.monotonic() - now) / 1000).toFixed(3).replace(/\.?0+$/, '');
     const pulled = await this.#inspect(reference, image, say);
     if (pulled === undefined) {
       throw new ImageProblem('ImageInspectError', `image "${image}" was pulled and is not there`, 1_000);

@@ -233,7 +233,7 @@ export class NodeAgent {
     const said = wanted.map((condition) => worded(condition));
     const stable = { ...own, conditions: said };
     const there = wanted.map(({ type }) => worded(before.find((condition) => condition.type === type)));
-    const due = this.#reported === undefined || now - this.#reported.at >= REPORT_MS;
+    const due = this.#reported === undefined || this.#clock.monotonic() - this.#reported.at >= REPORT_MS;
     // Somebody else may have written over it: the node controller does when it has heard nothing for too long.
     if (!due && isDeepStrictEqual(there, said) && isDeepStrictEqual(this.#reported?.status, stable)) return;
     const others = before.filter(({ type }) => !wanted.some((condition) => condition.type === type));
@@ -251,7 +251,7 @@ export class NodeAgent {
       if (hasReason(error, 'NotFound')) this.#forget();
       return;
     }
-    this.#reported = { at: now, status: stable };
+    this.#reported = { at: this.#clock.monotonic(), status: stable };
     this.#sayReadiness(readiness(before), readiness(wanted));
   }
 

@@ -346,6 +346,9 @@ describe('plan', () => {
     expect(words(decide(pod(), observed, { restartDelayMs: () => 10_000, now: NOW + 6_000 }))).toEqual([
       'start main#1',
     ]);
+    // The clock was set back since it ended.
+    const ofTheFuture = { ...s0, containers: [run({ state: 'exited', finishedAt: NOW + 3_600_000 })] };
+    expect(words(decide(pod(), ofTheFuture, { restartDelayMs: () => 10_000 }))).toEqual(['start main#1']);
   });
 
   test.each([

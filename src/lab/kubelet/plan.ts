@@ -238,7 +238,8 @@ function planContainer(
   const again =
     isSidecar(container) || (init ? pod.spec?.restartPolicy !== 'Never' : restarts(pod, run.exitCode));
   if (!again) return;
-  const until = run.finishedAt + input.restartDelayMs(name);
+  // It has ended before now: where its time says otherwise, the clock was set back, and waiting for that time could take hours.
+  const until = run.finishedAt > now ? now : run.finishedAt + input.restartDelayMs(name);
   if (until > now) result.backingOff.set(name, until);
   else start(run.attempt + 1, run.restartCount + 1);
 }

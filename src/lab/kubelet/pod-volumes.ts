@@ -10,7 +10,7 @@ const REFRESH_MS = 60_000;
 export class PodVolumes {
   readonly #context: PodContext;
   readonly #timer: WakeTimer;
-  /** When they were last made or brought up to date (milliseconds of the clock). */
+  /** When they were last made or brought up to date ({@link Clock.monotonic}). */
   #ensuredAt: number | undefined;
 
   constructor(context: PodContext, timer: WakeTimer) {
@@ -27,7 +27,7 @@ export class PodVolumes {
       nodeName,
       allocatable,
     });
-    this.#ensuredAt = clock.now();
+    this.#ensuredAt = clock.monotonic();
     return paths;
   }
 
@@ -38,7 +38,7 @@ export class PodVolumes {
       (volume) => volume.hostPath === undefined && volume.emptyDir === undefined,
     );
     if (!fromObjects) return;
-    const now = this.#context.clock.now();
+    const now = this.#context.clock.monotonic();
     if (now - this.#ensuredAt >= REFRESH_MS) {
       try {
         await this.ensure(pod, podIp);

@@ -188,13 +188,14 @@ export class PodWorker {
     const podIp = isHostNetwork(this.#pod) ? this.#context.nodeIp : (sandbox?.ips[0] ?? '');
     if (this.#graceSeconds() === undefined) this.#probes.watch(this.#pod, observed.containers, podIp);
     else this.#probes.stop();
-    this.#checkDeadline(clock.now());
+    const now = clock.now();
+    this.#checkDeadline(now);
 
     const graceSeconds = this.#graceSeconds();
     const planned = plan({
       pod: this.#pod,
       observed,
-      now: clock.now(),
+      now,
       stop: graceSeconds === undefined ? undefined : { graceSeconds },
       networkReady: this.#context.networkProblem() === undefined,
       verdict: (id) => this.#probes.verdict(id),
@@ -202,7 +203,7 @@ export class PodWorker {
     });
     this.#sayWaits(planned);
     await this.#publish(observed, planned);
-    if (planned.wakeAt !== undefined) this.#timer.at(planned.wakeAt);
+    if (planned.wakeAt !== undefined) this.#timer.at(clock.monotonic() + planned.wakeAt - now);
     if (planned.ended) {
       // One that ended by itself stays, with its logs, until somebody deletes it.
       if (this.#leaves()) await this.#finish(observed);
@@ -242,7 +243,7 @@ export class PodWorker {
       const run = observed.containers.find((container) => container.id === id);
       const sandbox = observed.sandboxes.find((candidate) => candidate.id === id);
       if (run?.state === 'running' || sandbox?.ready === true) {
-        this.#timer.at(this.#context.clock.now() + EXIT_SETTLES_MS);
+        this.#timer.at(this.#context.clock.monotonic() + EXIT_SETTLES_MS);
       } else this.#exited.delete(id);
     }
   }
@@ -253,7 +254,7 @@ export class PodWorker {
     if (limit === undefined || begun === undefined || this.#failure !== undefined || this.#ownEnd()) return;
     const until = Date.parse(begun) + limit * 1000;
     if (now < until) {
-      this.#timer.at(until);
+      this.#timer.at(this.#context.clock.monotonic() + until - now);
       return;
     }
     this.#failure = {

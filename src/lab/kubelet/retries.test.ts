@@ -1,10 +1,15 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { leapingNow } from '../../sys/clock.fake.ts';
 import type { Clock } from '../../sys/clock.ts';
 import { Retries } from './retries.ts';
 import { WakeTimer } from './wake-timer.ts';
 
 let now = 0;
-const clock: Clock = { now: () => now, sleep: () => Promise.reject(new Error('nothing sleeps here')) };
+const clock: Clock = {
+  now: leapingNow(),
+  monotonic: () => now,
+  sleep: () => Promise.reject(new Error('nothing sleeps here')),
+};
 
 describe('Retries', () => {
   let asked: number[] = [];

@@ -18,7 +18,7 @@ export class Retries {
   /** Whether it is time for `what`; when not, the timer wakes when it is. */
   may(what: string): boolean {
     const at = this.#notBefore.get(what);
-    if (at === undefined || at <= this.#clock.now()) return true;
+    if (at === undefined || at <= this.#clock.monotonic()) return true;
     this.#timer.at(at);
     return false;
   }
@@ -32,7 +32,7 @@ export class Retries {
 
   /** `what` has a pace of its own: it is tried again in `ms`. */
   after(what: string, ms: number): void {
-    this.#notBefore.set(what, this.#timer.at(this.#clock.now() + ms));
+    this.#notBefore.set(what, this.#timer.at(this.#clock.monotonic() + ms));
   }
 
   /** `what` has succeeded. */

@@ -15,7 +15,7 @@ export class WakeTimer {
     this.#wake = wake;
   }
 
-  /** Wakes at `time` (milliseconds of the clock) at the latest; an earlier appointment stays. Returns `time`. */
+  /** Wakes at `time` ({@link Clock.monotonic}) at the latest; an earlier appointment stays. Returns `time`. */
   at(time: number): number {
     if (this.#stopped || (this.#next !== undefined && this.#next.at <= time)) return time;
     clearTimeout(this.#next?.handle);
@@ -24,7 +24,7 @@ export class WakeTimer {
         this.#next = undefined;
         this.#wake();
       },
-      Math.min(Math.max(0, time - this.#clock.now()), MAX_TIMER_MS),
+      Math.min(Math.max(0, time - this.#clock.monotonic()), MAX_TIMER_MS),
     );
     this.#next = { at: time, handle };
     return time;

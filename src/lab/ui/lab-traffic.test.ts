@@ -3,6 +3,7 @@ import type { ProbeBatch } from '../../node/probe/plan.ts';
 import type { ProbeDoor } from '../../node/probe/probing.ts';
 import type { ProbeResult } from '../../path/model/probe.ts';
 import type { World } from '../../path/model/world.ts';
+import { leapingNow } from '../../sys/clock.fake.ts';
 import type { Clock } from '../../sys/clock.ts';
 import type { Traffic, TrafficShown } from '../../ui/protocol.ts';
 import { labTraffic } from './lab-traffic.ts';
@@ -53,7 +54,8 @@ async function rounds(
   const over = new AbortController();
   let pauses = 0;
   const clock: Clock = {
-    now: () => 0,
+    now: leapingNow(),
+    monotonic: () => 0,
     async sleep() {
       if (++pauses < number) return;
       if (end !== undefined) throw end;

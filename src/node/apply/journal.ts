@@ -57,6 +57,14 @@ const changeSchema = z.object({
   copy: z.string().optional(),
 });
 
+/**
+ * The place of a heal among those of its node: its own time, unless the clock was set back and an earlier heal has a later one; then that time, and
+ * how many there have been since.
+ */
+export const placeSchema = z.object({ time: z.string(), turn: z.number().int() });
+
+type Place = z.infer<typeof placeSchema>;
+
 const entrySchema = z.object({
   /** Lines of one number are of one action: before it, of its copies, and after it. */
   number: z.number().int(),
@@ -66,6 +74,8 @@ const entrySchema = z.object({
   /** What was done, or why it failed. */
   detail: z.string().optional(),
   files: z.array(changeSchema),
+  /** Absent where it is the time of the heal. */
+  place: placeSchema.optional(),
 });
 
 /** What one action changed. */
@@ -73,18 +83,25 @@ export type JournalEntry = z.infer<typeof entrySchema>;
 
 /** Notes what the actions of one heal change on this node, so that it can be undone. */
 export class Journal {
+  readonly #heal: string;
+  readonly #root: string;
   readonly #path: string;
   readonly #backups: Backups;
 
   /** `heal`: when the heal began, RFC 3339. */
   constructor(heal: string, backups: Backups, root: string = BACKUP_ROOT) {
+    this.#heal = new Date(heal).toISOString();
+    this.#root = root;
     this.#path = join(directoryOfRun(root, new Date(heal)), JOURNAL);
     this.#backups = backups;
   }
 
   /** Does an action, and notes what it changes: what it is about before it, too, since it may be killed. */
   async around(action: NodeAction, work: () => Promise<Applied>, ownPlugins?: string): Promise<Applied> {
-    const number = readEntries(this.#path).length;
+    const earlier = readEntries(this.#path);
+    const number = earlier.length;
+    const place = number > 0 ? earlier[0]!.place : this.#placeBehindOthers();
+    const line = { number, action: action.do, ...(place !== undefined && { place }) };
     const intended = intendedBy(action, ownPlugins);
     const files: z.infer<typeof changeSchema>[] = pathsOf(action).map((path) => ({
       path,
@@ -93,17 +110,17 @@ export class Journal {
       // What replaces something keeps a copy; what moves it does not.
       ...(action.do === 'rename-file' && path === action.from && this.#copyOf(path)),
     }));
-    this.#append({ number, action: action.do, files });
+    this.#append({ ...line, files });
     // Noted before what was copied is changed: without it, a killed action could not be undone.
     this.#backups.onKept = (path, copy) => {
       const file = files.find((one) => one.path === path);
       if (file === undefined) return;
       file.copy = copy;
-      this.#append({ number, action: action.do, files });
+      this.#append({ ...line, files });
     };
     const note = (changed: boolean, detail: string) => {
       const changes = files.map((file) => ({ ...file, after: stateOf(file.path) }));
-      this.#append({ number, action: action.do, changed, detail, files: changes });
+      this.#append({ ...line, changed, detail, files: changes });
     };
     try {
       const applied = await work();
@@ -116,6 +133,13 @@ export class Journal {
     } finally {
       this.#backups.onKept = undefined;
     }
+  }
+
+  /** Undefined where the time of this heal is later than those of all before it. */
+  #placeBehindOthers(): Place | undefined {
+    const last = lastJournal(this.#root);
+    if (last === undefined || last.place.time < this.#heal) return undefined;
+    return { time: last.place.time, turn: last.place.turn + 1 };
   }
 
   #copyOf(path: string): { copy?: string } {
@@ -144,14 +168,22 @@ export class Journal {
 /** The last heal that changed something on this node, and what; undefined when there is none. */
 export function lastJournal(
   root: string = BACKUP_ROOT,
-): { heal: string; entries: JournalEntry[] } | undefined {
-  for (const name of namesIn(root).reverse()) {
+): { heal: string; place: Place; entries: JournalEntry[] } | undefined {
+  const journals = namesIn(root).flatMap((name) => {
     const heal = timeOfRun(name);
-    if (heal === undefined) continue;
-    const entries = readEntries(join(root, name, JOURNAL)).filter(({ changed }) => changed !== false);
-    if (entries.length > 0) return { heal, entries };
-  }
-  return undefined;
+    if (heal === undefined) return [];
+    const entries = readEntries(join(root, name, JOURNAL));
+    const place = entries[0]?.place ?? { time: heal, turn: 0 };
+    const changes = entries.filter(({ changed }) => changed !== false);
+    return changes.length === 0 ? [] : [{ heal, place, entries: changes }];
+  });
+  return journals.toSorted((a, b) => byPlace(a.place, b.place)).at(-1);
+}
+
+/** The order of heals; for sorting. */
+export function byPlace(a: Place, b: Place): number {
+  if (a.time !== b.time) return a.time < b.time ? -1 : 1;
+  return a.turn - b.turn;
 }
 
 /**

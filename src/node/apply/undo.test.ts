@@ -224,10 +224,24 @@ test('only the last heal is undone, and one that changed nothing is none', async
   expect(readFileSync(at('net.d/a'), 'utf8')).toBe('first');
 });
 
+test('the last one is the last that was made, however often the clock was set back between them', async () => {
+  const times = [LATER, HEAL, '2025-12-01T00:00:00.000Z', '2025-12-02T00:00:00.000Z'];
+  for (const [i, time] of times.entries()) {
+    // In two steps, as a heal of several findings.
+    await heal([{ do: 'write-file', path: at('net.d/a'), content: `a${i}` }], time);
+    await heal([{ do: 'write-file', path: at('net.d/b'), content: `b${i}` }], time);
+    expect(lastHeal(backup)).toMatchObject({ heal: time, place: { time: LATER, turn: i } });
+  }
+  const next = '2026-12-01T00:00:00.000Z';
+  await heal([{ do: 'write-file', path: at('net.d/a'), content: 'next' }], next);
+  expect(lastHeal(backup)).toMatchObject({ heal: next, place: { time: next, turn: 0 } });
+});
+
 test('what is no change of files is named as what stays, and so is what was interrupted', async () => {
   await heal([{ do: 'set-sysctl', name: 'kernel.x', value: '1' }]);
   expect(lastHeal(backup)).toEqual({
     heal: HEAL,
+    place: { time: HEAL, turn: 0 },
     files: [],
     stays: ['set-sysctl: failed: kernel.x: not a setting of the network'],
   });

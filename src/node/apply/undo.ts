@@ -7,13 +7,14 @@ import { messageOf } from '../../util/errors.ts';
 import { BACKUP_ROOT, MAX_FILE_BYTES } from './backup.ts';
 import { sha256OfFile } from './digest.ts';
 import { replaceFile } from './files.ts';
-import { type FileState, type JournalEntry, lastJournal, stateOf } from './journal.ts';
+import { type FileState, type JournalEntry, lastJournal, placeSchema, stateOf } from './journal.ts';
 import type { ApplyResult } from './result.ts';
 
 /** The answer to `last-heal`. */
 export const lastHealSchema = z.object({
   /** When it began; it names the heal. */
   heal: z.string(),
+  place: placeSchema,
   files: z.array(
     z.object({
       path: z.string(),
@@ -45,6 +46,7 @@ export function lastHeal(root: string = BACKUP_ROOT): LastHeal | undefined {
   if (journal === undefined) return undefined;
   return {
     heal: journal.heal,
+    place: journal.place,
     files: changesOf(journal.entries).map((change) => ({ path: change.path, ...judge(change) })),
     stays: journal.entries
       .filter(({ files }) => files.length === 0)

@@ -1,4 +1,5 @@
 import { mkdirSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { uptime } from 'node:os';
 import { join } from 'node:path';
 import type { Drop } from '../../path/model/flow-trace.ts';
 import { readKernelFile, readKernelHead } from '../../sys/bounded-file.ts';
@@ -30,7 +31,10 @@ const BUFFER_KIB = 256;
 const MAX_TEXT_BYTES = 4 * 1024 * 1024;
 const MAX_DROPS = 2000;
 const PREFIX = 'hostport-';
-/** No run lasts so long, in seconds: an instance of a network namespace that is gone is known by its age alone. */
+/**
+ * No run lasts so long, in seconds: an instance of a network namespace that is gone is known by its age alone. Its name has since when the machine
+ * has run, which nobody sets, and which ends when the instance does.
+ */
 const LONGEST_S = 600;
 const EVENT = 'events/skb/kfree_skb';
 
@@ -55,7 +59,7 @@ export const kernelDrops: DropSource = {
       const filter = dropFilter(format, family);
       if (filter === undefined)
         throw new Error('this kernel gives no reasons for drops, which Linux 5.17 and later do');
-      const name = `${PREFIX}${place}-${Math.floor(Date.now() / 1000)}-${run}`;
+      const name = `${PREFIX}${place}-${Math.floor(uptime())}-${run}`;
       const path = join(tracefs.path, 'instances', name);
       mkdirSync(path);
       try {
@@ -97,8 +101,8 @@ function removeLeftovers(tracefs: Tracefs, place: string): void {
   for (const name of readdirSync(join(tracefs.path, 'instances'))) {
     const parts = /^hostport-(\d+)-(\d+)-\w+$/.exec(name);
     if (parts === null) continue;
-    const age = Date.now() / 1000 - Number(parts[2]);
-    if (parts[1] !== place && age < LONGEST_S) continue;
+    const age = uptime() - Number(parts[2]);
+    if (parts[1] !== place && age >= 0 && age < LONGEST_S) continue;
     try {
       remove(join(tracefs.path, 'instances', name));
     } catch (cause) {

@@ -75,13 +75,13 @@ export function agentOverSocket(socket: string, clock: Clock = realClock): Agent
   };
   return {
     async connect(timeoutMs) {
-      const deadline = clock.now() + timeoutMs;
+      const deadline = clock.monotonic() + timeoutMs;
       for (;;) {
         try {
           await call('GET', '/config');
           return;
         } catch (cause) {
-          if (clock.now() + RETRY_MS > deadline) {
+          if (clock.monotonic() + RETRY_MS > deadline) {
             throw new AgentDown(
               `failed to create cilium agent client after ${(timeoutMs / 1000).toFixed(6)} seconds timeout: ${(cause as Error).message}\nIs the agent running?`,
               { cause },

@@ -114,12 +114,12 @@ export function daemonSetController(context: ControllerContext): Controller {
     const at = notBefore.get(pod.metadata!.uid!);
     if (at === undefined) {
       const wait = endedBackoff.next(slot);
-      notBefore.set(pod.metadata!.uid!, clock.now() + wait);
+      notBefore.set(pod.metadata!.uid!, clock.monotonic() + wait);
       queue.addAfter(key, wait);
       return false;
     }
-    if (clock.now() < at) {
-      queue.addAfter(key, at - clock.now());
+    if (clock.monotonic() < at) {
+      queue.addAfter(key, at - clock.monotonic());
       return false;
     }
     notBefore.delete(pod.metadata!.uid!);

@@ -14,8 +14,8 @@ const GRACE_MS = 40_000;
 
 /**
  * Finds nodes that have fallen silent, taints nodes by their conditions, and evicts the pods that do not tolerate those
- * taints. Silence is measured on this machine's clock from when a renewal was last seen, and only while the API could be
- * reached: neither clocks that differ nor an API server that was down make a node lost.
+ * taints. Silence is measured from when a renewal was last seen, by a clock that nobody sets, and only while the API could be
+ * reached: neither clocks that differ or jump nor an API server that was down make a node lost.
  * @param graceMs how long a silence is tolerated, in milliseconds.
  */
 export function nodeLifecycleController(context: ControllerContext, graceMs = GRACE_MS): Controller {
@@ -27,14 +27,14 @@ export function nodeLifecycleController(context: ControllerContext, graceMs = GR
   const heard = new Map<string, number>();
   /** Node name to whether it was ready when its pods were last judged by that. */
   const judgedReady = new Map<string, boolean>();
-  const started = clock.now();
+  const started = clock.monotonic();
   const nodeQueue = new ControllerQueue(context, 'node-lifecycle', syncNode);
   /** Looks at a node when its grace is over. A queue of its own: a renewal must not put off a retry of the other. */
   const silenceQueue = new ControllerQueue(context, 'node-silence', async (name) => nodeQueue.add(name));
   const evictionQueue = new ControllerQueue(context, 'taint-eviction', syncPod);
 
   const sign = (name: string) => {
-    heard.set(name, clock.now());
+    heard.set(name, clock.monotonic());
     silenceQueue.addAfter(name, graceMs);
   };
   informers.of(leases).handle({
@@ -95,12 +95,11 @@ export function nodeLifecycleController(context: ControllerContext, graceMs = GR
     let node = nodeInformer.get(name);
     if (node === undefined || node.metadata?.deletionTimestamp !== undefined) return;
     const lastSign = Math.max(heard.get(name) ?? started, started);
-    const now = clock.now();
     // Silence counts only while the API could be reached.
     const deaf = informers.lastErrorAt;
-    const silentFor = now - Math.max(lastSign, deaf);
+    const silentFor = clock.monotonic() - Math.max(lastSign, deaf);
     if (silentFor >= graceMs) {
-      const conditions = silentConditions(node, now);
+      const conditions = silentConditions(node, clock.now());
       if (conditions !== undefined) {
         const wasReady = conditionOf(node.status, 'Ready')?.status === 'True';
         node = await client.update(nodes, { ...node, status: { ...node.status, conditions } }, 'status');

@@ -74,12 +74,12 @@ export async function waitForPod(
   holds: (pod: Pod | undefined) => boolean,
   timeoutMs = 20_000,
 ): Promise<Pod | undefined> {
-  const deadline = Date.now() + timeoutMs;
+  const deadline = performance.now() + timeoutMs;
   let last: Pod | undefined;
   for (;;) {
     last = (await api.list(pods, { namespace: 'default' })).items.find((pod) => pod.metadata?.name === name);
     if (holds(last)) return last;
-    if (Date.now() > deadline) {
+    if (performance.now() > deadline) {
       throw new Error(
         `pod ${name} is not as expected within ${timeoutMs} ms: ${JSON.stringify(last?.status ?? last, null, 1)}`,
       );

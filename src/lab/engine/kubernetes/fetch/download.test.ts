@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { leapingNow } from '../../../../sys/clock.fake.ts';
 import type { Clock } from '../../../../sys/clock.ts';
 import { UserError } from '../../../../util/errors.ts';
 import { type DownloadContext, download } from './download.ts';
@@ -27,7 +28,8 @@ mirror.publish('/kubelet', CONTENT);
 /** Time passes at once. */
 const pauses: number[] = [];
 const clock: Clock = {
-  now: () => 0,
+  now: leapingNow(),
+  monotonic: () => 0,
   async sleep(ms) {
     pauses.push(ms);
   },
