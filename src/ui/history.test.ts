@@ -3,7 +3,7 @@ import { gunzipSync } from 'node:zlib';
 import type { Diagnosis, PathVerdict, StageVerdict } from '../path/model/finding.ts';
 import { type Stage, stages } from '../path/model/stages.ts';
 import { differenceOf } from './difference.ts';
-import { History } from './history.ts';
+import { HISTORY_LIMITS, History } from './history.ts';
 
 const START = Date.parse('2030-01-01T00:00:00Z');
 
@@ -144,16 +144,25 @@ describe('a history', () => {
     expect(more + Object.values(parts).flat().length > 0).toBe(isMoment);
   });
 
-  test('forgets what ended an hour ago, and keeps what lasts', () => {
-    const history = new History();
-    add(history, diagnosis(0, [path('a')]));
-    add(history, diagnosis(10, [path('a', BROKEN)]));
-    add(history, diagnosis(3609, [path('a', BROKEN)]));
-    expect(history.moments.map(({ id }) => id)).toEqual([2]);
-    expect(history.page(1)).toBeUndefined();
-    add(history, diagnosis(3700, [path('a')]));
-    expect(history.moments.map(({ id }) => id)).toEqual([2, 3]);
-  });
+  test.each([0, 5, -5])(
+    'forgets what ended an hour ago, and keeps what lasts; a clock that was set by %d hours',
+    (hours) => {
+      let passed = 0;
+      const history = new History(HISTORY_LIMITS, { monotonic: () => passed * 1000 });
+      const see = (seconds: number, seen: PathVerdict) => {
+        passed = seconds;
+        add(history, diagnosis(seconds + (seconds > 0 ? hours * 3600 : 0), [seen]));
+      };
+      see(0, path('a'));
+      see(10, path('a', BROKEN));
+      expect(history.moments.map(({ id }) => id)).toEqual([1, 2]);
+      see(3609, path('a', BROKEN));
+      expect(history.moments.map(({ id }) => id)).toEqual([2]);
+      expect(history.page(1)).toBeUndefined();
+      see(3700, path('a'));
+      expect(history.moments.map(({ id }) => id)).toEqual([2, 3]);
+    },
+  );
 
   test.each([
     ['moments', { moments: 10 }],

@@ -1,6 +1,7 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { countMappings } from '../path/diagnose/count-mappings.ts';
 import type { Diagnosis } from '../path/model/finding.ts';
+import { type Clock, realClock } from '../sys/clock.ts';
 import { type Difference, differenceOf, verdictsOf } from './difference.ts';
 
 /** Bounds of a history. */
@@ -32,6 +33,8 @@ export interface Moment {
 
 interface Kept {
   moment: Moment;
+  /** When it was last seen, by a clock that nobody sets. */
+  seenAt: number;
   /** Digests of the verdicts, and of all that the page shows. */
   verdicts: string;
   content: string;
@@ -49,11 +52,13 @@ export type Added = 'moment' | 'evidence' | 'nothing';
  */
 export class History {
   readonly #limits: HistoryLimits;
+  readonly #clock: Pick<Clock, 'monotonic'>;
   readonly #kept: Kept[] = [];
   #nextId = 1;
 
-  constructor(limits: HistoryLimits = HISTORY_LIMITS) {
+  constructor(limits: HistoryLimits = HISTORY_LIMITS, clock: Pick<Clock, 'monotonic'> = realClock) {
     this.#limits = limits;
+    this.#clock = clock;
   }
 
   /** Adds what was diagnosed now, and what the page shows of it; says what of it is new. */
@@ -62,7 +67,9 @@ export class History {
     const verdicts = digest(verdictsOf(diagnosis));
     const content = digest(JSON.stringify({ ...page, observedAt: undefined }));
     const last = this.#kept.at(-1);
+    const seenAt = this.#clock.monotonic();
     if (last?.verdicts === verdicts) {
+      last.seenAt = seenAt;
       const isSame = last.content === content;
       const { moment } = last;
       last.moment = { ...moment, until: observedAt, revision: moment.revision + (isSame ? 0 : 1) };
@@ -72,11 +79,11 @@ export class History {
           diagnosis: compressed(comparable(diagnosis)),
           page: compressed(page),
         });
-      this.#forget(observedAt);
+      this.#forget(seenAt);
       return isSame ? 'nothing' : 'evidence';
     }
     this.#kept.push({
-      ...{ verdicts, content },
+      ...{ verdicts, content, seenAt },
       diagnosis: compressed(comparable(diagnosis)),
       page: compressed(page),
       moment: {
@@ -87,7 +94,7 @@ export class History {
         mappings: countMappings(diagnosis),
       },
     });
-    this.#forget(observedAt);
+    this.#forget(seenAt);
     return 'moment';
   }
 
@@ -115,13 +122,12 @@ export class History {
     return this.#kept.find(({ moment }) => moment.id === id);
   }
 
-  #forget(now: string): void {
+  #forget(now: number): void {
     const { ageMs, moments, bytes } = this.#limits;
-    const oldest = Date.parse(now) - ageMs;
     let size = this.#kept.reduce((sum, kept) => sum + bytesOf(kept), 0);
     while (this.#kept.length > 1) {
       const [first] = this.#kept as [Kept];
-      const isOld = Date.parse(first.moment.until) < oldest;
+      const isOld = now - first.seenAt > ageMs;
       if (this.#kept.length <= moments && size <= bytes && !isOld) return;
       size -= bytesOf(first);
       this.#kept.shift();
