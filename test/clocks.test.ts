@@ -59,7 +59,8 @@ const CALCULATES: Readonly<Record<string, string>> = {
   'src/lab/apiserver/watch-handler.ts': 'ages of objects, as they are shown',
   'src/lab/cilium/ipam.ts': 'times in a file, from one start of the agent to the next',
   'src/lab/controllers/daemon-set/controller.ts': 'since when a kubelet says that a pod is ready',
-  'src/lab/controllers/deployment/controller.ts': 'since when a rollout has made progress, by its own condition',
+  'src/lab/controllers/deployment/controller.ts':
+    'since when a rollout has made progress, by its own condition',
   'src/lab/controllers/node/lifecycle.ts': 'when a taint says that it was added',
   'src/lab/controllers/replica-set/controller.ts': 'since when a kubelet says that a pod is ready',
   'src/lab/kubelet/object-source.ts': 'when a token ends, by the API server',
