@@ -76,6 +76,7 @@ const finding = z.strictObject({
   remedy: z.string(),
   command: z.string().optional().describe('the command that fixes it, if there is one'),
   restart: z.enum(['no', 'avoided', 'needed']),
+  restartReason: z.string().optional().describe('why there is no other way, where a restart is needed'),
   documentation: z.string().describe('page, relative to the root of the project'),
 });
 

@@ -1,4 +1,5 @@
-import type { Restart, Severity, StageVerdict, Unknown } from '../path/model/finding.ts';
+import type { Advice } from '../path/diagnose/advice.ts';
+import type { Severity, StageVerdict, Unknown } from '../path/model/finding.ts';
 import type { Stage } from '../path/model/stages.ts';
 import type { PacketWay } from '../path/view/packet-way.ts';
 
@@ -82,12 +83,8 @@ export interface CauseData {
   message: string;
   /** Whose message it is, where those of the others differ in more than names. */
   example?: string;
-  explanation: string;
-  remedy: string;
-  /** The command that fixes it, as the reader has to type it. */
-  command?: string;
-  restart: Restart;
-  documentation: string;
+  /** Its commands are as the reader has to type them. */
+  advice: Advice;
   nodes: Text[];
   /** Pods that it hurts: of mappings that it is behind. */
   pods: number;

@@ -89,9 +89,11 @@ export function escaped(text: string): string {
 const MAX_CAUSES = 50;
 
 function withoutScript(verdict: string, { title, observedAt, causes }: PageData): string {
-  const listed = causes.slice(0, MAX_CAUSES).map(({ code, message, remedy, command }) => {
-    const fix = command === undefined ? '' : `<pre>${escaped(command)}</pre>`;
-    return `<h2>${escaped(code)}</h2><p>${escaped(message)}</p><p>${escaped(remedy)}</p>${fix}`;
+  const listed = causes.slice(0, MAX_CAUSES).map(({ code, message, advice }) => {
+    const { fix, remedy, restart, read } = advice;
+    const parts = [message, remedy, `Restart: ${restart}`].map((text) => `<p>${escaped(text)}</p>`);
+    const commands = [fix, read].map((text) => (text === undefined ? '' : `<pre>${escaped(text)}</pre>`));
+    return `<h2>${escaped(code)}</h2>${[...parts, ...commands].join('')}`;
   });
   return `<p>${escaped(title)} ${escaped(observedAt)}</p><h1>${escaped(verdict)}</h1>${listed.join('')}<p>The map and the evidence need a browser that runs this page's script.</p>`;
 }

@@ -12,6 +12,13 @@ test('begins with the verdict; causes have fix and evidence; what works is not l
   );
   expect(text).toContain('### ✗ `plugin-missing` at installed: hurts 1 pod on 1 node\n');
   expect(text).toContain('\n```sh\nhostport heal --only plugin-missing\n```\n');
+  for (const [label, said] of [
+    ['Why', 'The chain names a plugin that is not in any of the directories that the runtime searches.'],
+    ['Remedy', 'Install the plugin. The kubelet retries by itself.'],
+    ['Restart', 'not needed'],
+    ['Read', '`hostport doctor --explain plugin-missing`'],
+  ])
+    expect(text).toContain(`\n\n**${label}:** ${said}\n\n`);
   expect(text).toContain('file `/opt/cni/bin`:\n\n```\nbridge flannel loopback\n```\n');
   expect(text).toContain(
     '| ✗ broken at installed: plugin-missing | `worker-2` | `default/web-1-0` | `TCP 80` |\n',

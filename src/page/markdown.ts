@@ -73,13 +73,17 @@ function moreOf(number: number, what: string): string[] {
 }
 
 function causeParts(cause: CauseData, index: PageIndex, room: { left: number }): string[] {
-  const { code, stage, severity, message, remedy, command } = cause;
+  const { code, stage, severity, message, advice } = cause;
+  const { why, remedy, restart, fix, read } = advice;
   const sign = severity === 'note' ? 'i' : SIGNS[severity].sign;
   return [
     `### ${sign} ${codeOf(code)} at ${stage}${severity === 'note' ? '' : `: ${hurtText(cause)}`}`,
     textOf(message),
-    ...(command === undefined ? [] : [fenced(safeText(command), 'sh')]),
-    proseOf(remedy),
+    ...(fix === undefined ? [] : [fenced(safeText(fix), 'sh')]),
+    `**Why:** ${proseOf(why)}`,
+    `**Remedy:** ${proseOf(remedy)}`,
+    `**Restart:** ${proseOf(restart)}`,
+    `**Read:** ${codeOf(read)}`,
     ...evidenceParts(cause, index, room),
   ];
 }

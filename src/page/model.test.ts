@@ -45,7 +45,7 @@ describe('the data of a page', () => {
 
   test('says a command as the reader has to type it', () => {
     const asTyped = (command: string) => `bin/${command} --name x`;
-    expect(pageData({ ...input(cluster), asTyped }).causes[0]!.command).toBe(
+    expect(pageData({ ...input(cluster), asTyped }).causes[0]!.advice.fix).toBe(
       'bin/hostport heal --only plugin-missing --name x',
     );
   });

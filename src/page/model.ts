@@ -1,3 +1,4 @@
+import { adviceOn } from '../path/diagnose/advice.ts';
 import { type Cause, causesOf, mappingsBehind } from '../path/diagnose/causes.ts';
 import { unknownGroups, unknownReasons } from '../path/diagnose/unknown-groups.ts';
 import type { Diagnosis, Finding, PathVerdict, Unknown } from '../path/model/finding.ts';
@@ -207,12 +208,12 @@ function causeData(
     asTyped: (command: string) => string;
   },
 ): CauseData {
-  const { code, stage, severity, message, explanation, remedy, command, restart, documentation } = finding;
+  const { code, stage, severity, message } = finding;
   return {
-    ...{ code, stage, severity, explanation, remedy, restart, documentation },
+    ...{ code, stage, severity },
     message: shortened(message),
     ...(example.message !== undefined && { example: example.message }),
-    ...(command !== undefined && { command: asTyped(command) }),
+    advice: adviceOn(finding, asTyped),
     nodes: nodes.map((node) => texts.placeOf(node)),
     ...rest,
   };

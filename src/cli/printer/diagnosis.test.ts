@@ -107,13 +107,15 @@ describe('a diagnosis for people', () => {
     const before = structuredClone(diagnosis);
     const text = renderDiagnosis(diagnosis, '/opt/$&/hostport');
     expect(text).toContain('  fix      /opt/$&/hostport heal --only some-failure\n');
-    expect(text).toContain('  restart  not needed: /opt/$&/hostport heal fixes it while the pod runs\n');
+    expect(text).toContain(
+      '  restart  not needed, though often done: /opt/$&/hostport heal fixes it while the pod runs\n',
+    );
     expect(text).toContain('\n  evidence file /etc/x:\n             line 0\n');
     expect(diagnosis).toEqual(before);
     const other = renderDiagnosis(diagnosis, 'hostport', ' --name other');
     expect(other).toContain('  fix      hostport heal --name other --only some-failure\n');
     expect(other).toContain(
-      '  restart  not needed: hostport heal --name other fixes it while the pod runs\n',
+      '  restart  not needed, though often done: hostport heal --name other fixes it while the pod runs\n',
     );
   });
 

@@ -1,13 +1,13 @@
+import { adviceOn } from '../../path/diagnose/advice.ts';
 import { type Cause, causesOf } from '../../path/diagnose/causes.ts';
 import { countMappings } from '../../path/diagnose/count-mappings.ts';
 import { unknownGroups, unknownReasons } from '../../path/diagnose/unknown-groups.ts';
-import type { Diagnosis, Evidence, Finding, HostPort, Subject, Unknown } from '../../path/model/finding.ts';
+import type { Diagnosis, Evidence, HostPort, Subject, Unknown } from '../../path/model/finding.ts';
 import { formatPort } from '../../path/model/host-ports.ts';
 import { stageQuestions, stages } from '../../path/model/stages.ts';
 import { podName } from '../../path/view/pod-name.ts';
 import { safeText } from '../../util/safe-text.ts';
 import { asCalled } from './as-called.ts';
-import { explainCommand } from './explain.ts';
 import { andMore, FEW, foldNames } from './fold-names.ts';
 import { type Layout, WIDE } from './layout.ts';
 import { MARK_STYLES, MARKS, pathTable } from './path-table.ts';
@@ -88,7 +88,7 @@ function unknownCells({ paths }: Diagnosis, width: number): string[] {
 /** A cause in full, for the one node or the many nodes or pods that it is about. */
 function renderCause(cause: Cause, { program, flags, layout }: Printing): string {
   const { finding, example } = cause;
-  const { code, stage, severity, message, evidence, explanation, remedy, command, restart } = finding;
+  const { code, stage, severity, message, evidence } = finding;
   const { width, paint } = layout;
   const mark = severity === 'note' ? NOTE.mark : MARKS[severity];
   const style = severity === 'note' ? 'strong' : MARK_STYLES[severity];
@@ -112,26 +112,17 @@ function renderCause(cause: Cause, { program, flags, layout }: Printing): string
     lines.push(...labelled('', `and ${evidence.length - MAX_EVIDENCE} more`));
   if (example.evidence !== undefined && evidence.length > 0)
     lines.push(...labelled('', exampleOf(example.evidence)));
-  lines.push(...labelled('why', explanation));
-  lines.push(...labelled('remedy', remedy));
-  // Without a command, heal does not fix it while the pod runs.
-  const avoided = restart === 'avoided' && command === undefined ? 'no' : restart;
-  lines.push(...labelled('restart', asCalled(RESTARTS[avoided], program, flags)));
-  if (command !== undefined)
-    lines.push(...wrapCommand(asCalled(command, program, flags), width, label('fix'), INDENT));
-  lines.push(...wrapCommand(explainCommand(code, program), width, label('read'), INDENT));
+  const { why, remedy, restart, fix, read } = adviceOn(finding, (text) => asCalled(text, program, flags));
+  for (const [name, text] of Object.entries({ why, remedy, restart }))
+    lines.push(...labelled(name, safeText(text)));
+  for (const [name, command] of Object.entries({ fix, read }))
+    if (command !== undefined) lines.push(...wrapCommand(command, width, label(name), INDENT));
   return `${lines.join('\n')}\n`;
 }
 
 function exampleOf(who: string): string {
   return `(that of ${safeText(who)}; those of the others: -o json)`;
 }
-
-const RESTARTS: Readonly<Record<Finding['restart'], string>> = {
-  no: 'not needed',
-  avoided: 'not needed: hostport heal fixes it while the pod runs',
-  needed: 'needed: the pod must be recreated',
-};
 
 function renderEvidence({ kind, where, saw }: Evidence, first: string, width: number): string[] {
   const lines = saw.trimEnd().split('\n');

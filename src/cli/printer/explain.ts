@@ -1,5 +1,5 @@
+import { restartText } from '../../path/diagnose/advice.ts';
 import type { Failure, Markdown } from '../../path/stages/failure.ts';
-import { pastable } from '../../util/shell-line.ts';
 import { asCalled } from './as-called.ts';
 import type { Layout } from './layout.ts';
 import { wrap, wrapCommand } from './wrap.ts';
@@ -11,11 +11,6 @@ const INDENT = ' '.repeat(9);
 interface Injection {
   does: string;
   impossible?: string;
-}
-
-/** The command that prints all that is known of a failure, wherever the program is installed. */
-export function explainCommand(code: string, program: string): string {
-  return `${program} doctor --explain ${pastable([code])}`;
 }
 
 /** All that the catalogue says of a failure, for people: the same as its page in docs/failures, which is not installed with the program. */
@@ -49,18 +44,13 @@ export function renderFailure(
     ...labelled('', ...plainText(page.check.look)),
     ...labelled('remedy', remedy),
     ...labelled('by hand', ...plainText(page.fix)),
-    ...labelled('restart', asCalled(restartOf(failure), program)),
+    ...labelled('restart', asCalled(restartText(failure, true), program)),
     ...(impossible === undefined
       ? labelled('to see', `${program} break ${code}: ${does}`)
       : labelled('lab', `the lab cannot have it: ${impossible}`)),
     ...labelled('sources', ...sources),
   ];
   return lines.map((line) => `${line}\n`).join('');
-}
-
-function restartOf({ restart, restartReason }: Failure): string {
-  if (restart === 'needed') return `needed: ${restartReason}`;
-  return restart === 'avoided' ? 'not needed: hostport heal fixes it while the pod runs' : 'not needed';
 }
 
 /** A block of several lines keeps them: it is a list or a table. */

@@ -1,8 +1,9 @@
+import { explainCommand } from '../../path/diagnose/advice.ts';
 import type { TraceDocument } from '../../path/trace/document.ts';
 import { placeOf, textOf } from '../../path/trace/step-text.ts';
 import { formatEndpoint } from '../../util/endpoint.ts';
 import { safeText } from '../../util/safe-text.ts';
-import { explainCommand } from './explain.ts';
+import { asCalled } from './as-called.ts';
 import type { Layout } from './layout.ts';
 import { MARK_STYLES } from './path-table.ts';
 import { wrap } from './wrap.ts';
@@ -56,7 +57,8 @@ export function renderTrace(
     add(death.reason, '  reason  ', '          ');
   }
   if (death?.cause !== undefined) add(death.cause, '  cause   ', '          ');
-  if (death?.code !== undefined) add(explainCommand(death.code, program), '  read    ', '          ');
+  if (death?.code !== undefined)
+    add(asCalled(explainCommand(death.code), program), '  read    ', '          ');
   for (const note of notes) add(note, '? ', '  ');
   return `${lines.join('\n')}\n`;
 }

@@ -6,6 +6,7 @@ import { collectLabWorld, labClient } from '../../lab/doctor/source.ts';
 import { faultOf } from '../../lab/faults/index.ts';
 import { chooseTargets, FaultBook, injectSomewhere, restore } from '../../lab/inject/book.ts';
 import { labFaultDoor } from '../../lab/inject/lab-door.ts';
+import { restartMeanings } from '../../path/diagnose/advice.ts';
 import type { Failure } from '../../path/stages/failure.ts';
 import { catalogue } from '../../path/stages/index.ts';
 import { podName } from '../../path/view/pod-name.ts';
@@ -13,6 +14,7 @@ import { calledAs } from '../../sys/called-as.ts';
 import { UserError } from '../../util/errors.ts';
 import { interruptible } from '../interruptible.ts';
 import { oneOf } from '../option-values.ts';
+import { asCalled } from '../printer/as-called.ts';
 import { renderJson } from '../printer/document.ts';
 import { layoutOf } from '../printer/layout.ts';
 import { renderRestored, restoredDocument } from '../printer/restored.ts';
@@ -51,18 +53,17 @@ function faults() {
         process.stdout.write(`${JSON.stringify(entries, null, 2)}\n`);
         return;
       }
+      const layout = layoutOf(process.stdout);
+      const rows = catalogue.map(({ stage, code, severity, restart, title }) => [
+        ...[stage, code],
+        { value: severity, style: SEVERITY_STYLES[severity] },
+        ...[restart, title],
+      ]);
+      const legend = Object.entries(restartMeanings).map(([restart, meaning]) =>
+        paragraph(`restart ${restart}: ${asCalled(meaning, calledAs())}`, layout),
+      );
       process.stdout.write(
-        table(
-          ['STAGE', 'CODE', 'SEVERITY', 'RESTART', 'WHAT'],
-          catalogue.map(({ stage, code, severity, restart, title }) => [
-            stage,
-            code,
-            { value: severity, style: SEVERITY_STYLES[severity] },
-            restart,
-            title,
-          ]),
-          layoutOf(process.stdout),
-        ),
+        `${table(['STAGE', 'CODE', 'SEVERITY', 'RESTART', 'WHAT'], rows, layout)}\n${legend.join('')}`,
       );
     });
   return examples(verb, 'hostport faults', 'hostport doctor --explain plugin-missing');

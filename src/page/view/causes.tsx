@@ -1,4 +1,5 @@
 import { useState } from 'preact/hooks';
+import { safeText } from '../../util/safe-text.ts';
 import type { CauseData, PageData } from '../data.ts';
 import { Command } from './command.tsx';
 import { count } from './count.ts';
@@ -13,12 +14,6 @@ const FIRST = 12;
 /** Names of nodes and findings that a cause lists before a count of the rest. */
 const MAX_NAMES = 200;
 const MAX_FINDINGS = 20;
-
-const RESTARTS: Readonly<Record<CauseData['restart'], string>> = {
-  no: 'No pod has to be recreated.',
-  avoided: 'No pod has to be recreated: hostport heal fixes it while the pods run.',
-  needed: 'The pods have to be recreated.',
-};
 
 /** The causes, by how many pods they hurt, each with its fix. `open`: the id of the one that a link leads to. Printed, all are open. */
 export function Causes({ index, open, isPrinting }: { index: PageIndex; open: string; isPrinting: boolean }) {
@@ -43,7 +38,7 @@ export function Causes({ index, open, isPrinting }: { index: PageIndex; open: st
 
 /** One cause in full. */
 export function Cause({ cause, index, isOpen }: { cause: CauseData; index: PageIndex; isOpen: boolean }) {
-  const { id, code, stage, severity, message, example, command, remedy, explanation, restart } = cause;
+  const { id, code, stage, severity, message, example, advice } = cause;
   const hurt = cause.paths.length;
   return (
     <article class={`card cause ${severity}`} id={linkTo({ cause: id }).slice(1)}>
@@ -87,19 +82,21 @@ export function Cause({ cause, index, isOpen }: { cause: CauseData; index: PageI
           These are the words of <Name text={example} />; the others differ in values.
         </p>
       )}
-      {command === undefined ? null : <Command text={command} what={`the fix of ${code}`} />}
+      {advice.fix === undefined ? null : <Command text={advice.fix} what={`the fix of ${code}`} />}
       <p>
-        <Prose text={remedy} />
+        <Prose text={advice.remedy} />
       </p>
-      <p class="hint">{command === undefined && restart === 'avoided' ? RESTARTS.no : RESTARTS[restart]}</p>
+      <p class="hint">
+        Restart: <Prose text={advice.restart} />
+      </p>
       <details open={isOpen}>
         <summary>Evidence and explanation</summary>
         <p>
-          <Prose text={explanation} />
+          <Prose text={advice.why} />
         </p>
         <Findings cause={cause} index={index} />
         <p class="hint">
-          Read <Name text={cause.documentation} /> of hostport's documentation.
+          All about it: <code>{safeText(advice.read)}</code>
         </p>
       </details>
     </article>

@@ -5,9 +5,9 @@ import type { NodeReport } from '../model/node-report.ts';
 import { type Stage, stages } from '../model/stages.ts';
 import type { World } from '../model/world.ts';
 import type { Failure, Heal } from '../stages/failure.ts';
-import { CHAINED, listOf } from '../testing/cni-node.ts';
+import { CHAINED, cniNode, listOf } from '../testing/cni-node.ts';
 import { mappedWorld } from '../testing/mapped-node.ts';
-import { failureOn, podOn, smallWorld } from '../testing/small-world.ts';
+import { failureOn, podOn, smallWorld, worldOfNode } from '../testing/small-world.ts';
 import type { Scene } from '../view/scene.ts';
 import { diagnose } from './diagnose.ts';
 
@@ -463,6 +463,28 @@ test('what hostport cannot do on a node is said in place of its command', () => 
     ).diagnosis.findings.map(({ command, remedy }) => [command, remedy]);
   expect(found([])).toEqual([['hostport heal --only x', 'Fix it.']]);
   expect(found(mounts)).toEqual([[undefined, expect.stringContaining('read-only root file system')]]);
+});
+
+test('a pod whose chain is behind a plugin that delegates must be recreated, whatever is said of its failure elsewhere', () => {
+  const attach = { do: 'attach', sandbox: 'x', config: '/etc/cni/net.d/x', plugin: 'portmap' } as const;
+  const failure = failureOn(onNode('n1'), {
+    code: 'x',
+    stage: 'attached',
+    restart: 'avoided',
+    heal: () => ({ by: 'steps', steps: [{ on: 'node', node: 'n1', why: 'so', action: attach }] }),
+  });
+  const found = (list: object) => {
+    const report = cniNode({ '00-net.conf': JSON.stringify({ cniVersion: '1.0.0', name: 'net', ...list }) });
+    const [finding] = diagnose(worldOfNode(report), [failure]).diagnosis.findings;
+    const { restart, restartReason, command } = finding!;
+    return [restart, restartReason, command];
+  };
+  expect(found({ type: 'bridge' })).toEqual(['avoided', undefined, 'hostport heal --only x']);
+  expect(found({ type: 'multus', delegates: [{ type: 'bridge' }] })).toEqual([
+    'needed',
+    'portmap is in a chain to which 00-net.conf delegates, and is run with it when a sandbox is created',
+    undefined,
+  ]);
 });
 
 test('what is said of one family is said of mappings for an address of it, and hides what is said of them', () => {

@@ -175,7 +175,7 @@ function examine(part: Scene, failures: readonly Failure[]): Examined {
 }
 
 function caseOf(failure: Failure, detection: Detection): Case {
-  const { code, stage, explanation, restart } = failure;
+  const { code, stage, explanation, restart, restartReason } = failure;
   const finding: Finding = {
     code,
     stage,
@@ -187,6 +187,7 @@ function caseOf(failure: Failure, detection: Detection): Case {
     explanation,
     remedy: detection.remedy ?? failure.remedy,
     restart,
+    ...(restartReason !== undefined && { restartReason }),
     documentation: `docs/failures/${code}.md`,
   };
   return { failure, detection, finding };
@@ -196,7 +197,11 @@ function caseOf(failure: Failure, detection: Detection): Case {
 function withCommand(entry: Case, scene: Scene): Case {
   const { failure, detection, finding } = entry;
   const { heal, obstacle } = possibleHeal(failure, detection, scene);
-  if (obstacle !== undefined) return { ...entry, finding: { ...finding, remedy: obstacle } };
+  if (obstacle !== undefined) {
+    const { why: remedy, restartReason } = obstacle;
+    const restart = restartReason === undefined ? {} : { restart: 'needed' as const, restartReason };
+    return { ...entry, finding: { ...finding, remedy, ...restart } };
+  }
   if (heal.by === 'hand') return entry;
   const command = `hostport heal --only ${finding.code}${heal.by === 'restart' ? ' --restart' : ''}`;
   return { ...entry, finding: { ...finding, command } };

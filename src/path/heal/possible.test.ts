@@ -228,8 +228,10 @@ function obstacleOf(report: NodeReport, step: HealStep, asked = false): string |
   });
   const detection = { subject: { node: 'n1' }, message: words('', {}), evidence: [], data: null };
   const { heal, obstacle } = possibleHeal(failure, detection, scene, asked);
-  expect(heal).toStrictEqual(obstacle === undefined ? { by: 'steps', steps } : { by: 'hand', why: obstacle });
-  return obstacle;
+  expect(heal).toStrictEqual(
+    obstacle === undefined ? { by: 'steps', steps } : { by: 'hand', why: obstacle.why },
+  );
+  return obstacle?.why;
 }
 
 const stepOf = (action: NodeAction, node = 'n1'): HealStep => ({

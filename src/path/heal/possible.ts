@@ -15,18 +15,25 @@ interface Touched {
   there: string;
 }
 
+/** What keeps hostport from fixing a case. */
+interface Obstacle {
+  /** How to fix it then, instead of the failure's own remedy. */
+  why: string;
+  /** Why the pod must be recreated, where it must for this alone. */
+  restartReason?: string;
+}
+
 /**
  * How to fix a case, as far as the node permits: steps that would write to a read-only mount become manual steps, with the place to change, and so
  * do steps that an agent that may watch would undo, unless the failure was named (`asked`): the report may not show whether it watches. Where an
- * operator's agent would overwrite the list, a list of our own is put before it ({@link besideOwners}). `obstacle`: how to fix it then, instead of
- * the failure's own remedy.
+ * operator's agent would overwrite the list, a list of our own is put before it ({@link besideOwners}). `obstacle`: what is then in the way.
  */
 export function possibleHeal(
   failure: Failure,
   detection: Detection,
   scene: Scene,
   asked = false,
-): { heal: Heal; obstacle?: string } {
+): { heal: Heal; obstacle?: Obstacle } {
   const wanted = failure.heal(detection, scene);
   if (wanted.by === 'hand') return { heal: wanted };
   const node = scene.nodes.get(detection.subject.node ?? '');
@@ -38,7 +45,7 @@ export function possibleHeal(
     ...heal.steps.map((step) => mountObstacle(step, scene)),
     ...(asked ? [] : wanted.steps.map((step) => watcherObstacle(step, scene, failure.code))),
   ].filter((found) => found !== undefined);
-  return obstacle === undefined ? { heal } : { heal: { by: 'hand', why: obstacle }, obstacle };
+  return obstacle === undefined ? { heal } : { heal: { by: 'hand', why: obstacle.why }, obstacle };
 }
 
 /** Whether a file is mounted over its name, rather than in the directory that it is seen in. */
@@ -47,7 +54,7 @@ export function isMountOfItsOwn(node: NodeView, path: string): boolean {
 }
 
 /** When a chain continues in other files, the list does not show which of them has the fault. */
-function dropInObstacle(step: HealStep, scene: Scene): string | undefined {
+function dropInObstacle(step: HealStep, scene: Scene): Obstacle | undefined {
   if (step.on !== 'node' || step.action.do !== 'write-file') return undefined;
   const node = scene.nodes.get(step.node);
   const active = node?.active;
@@ -55,19 +62,22 @@ function dropInObstacle(step: HealStep, scene: Scene): string | undefined {
     return undefined;
   const directory = node!.seen!.cni.confDir;
   const files = active.dropIns.map((name) => `${directory}/${name}`).join(', ');
-  return `the chain of ${active.name} continues in ${files}: ${step.why}, in whichever of these files it belongs`;
+  return {
+    why: `the chain of ${active.name} continues in ${files}: ${step.why}, in whichever of these files it belongs`,
+  };
 }
 
 /** What a delegating plugin calls is not in the runtime's list, and only that plugin runs it. */
-function delegateObstacle(step: HealStep, scene: Scene): string | undefined {
+function delegateObstacle(step: HealStep, scene: Scene): Obstacle | undefined {
   if (step.on !== 'node' || step.action.do !== 'attach') return undefined;
   const { delegate, active } = scene.nodes.get(step.node) ?? {};
   if (delegate === undefined) return undefined;
-  return `portmap is in a chain to which ${active!.name} delegates, and is run with it when a sandbox is created: recreate the pod`;
+  const restartReason = `portmap is in a chain to which ${active!.name} delegates, and is run with it when a sandbox is created`;
+  return { why: `${restartReason}: recreate the pod`, restartReason };
 }
 
 /** A change that an agent may undo at once must be made in the agent's own configuration. */
-function watcherObstacle(step: HealStep, scene: Scene, code: string): string | undefined {
+function watcherObstacle(step: HealStep, scene: Scene, code: string): Obstacle | undefined {
   if (step.on !== 'node') return undefined;
   const node = scene.nodes.get(step.node);
   if (node === undefined || !mayBeWatchedByCilium(node)) return undefined;
@@ -82,10 +92,12 @@ function watcherObstacle(step: HealStep, scene: Scene, code: string): string | u
     action.do === 'rename-file'
       ? describeAction(action)
       : `${step.why} in a list that comes before ${node.active!.name}`;
-  return `Cilium's agent may watch ${node.seen!.cni.confDir} of ${node.name} and rename other files there at once: set ${chaining}cni.exclusive=false in Cilium, restart its agents and then ${then}, which hostport heal --only ${code} does`;
+  return {
+    why: `Cilium's agent may watch ${node.seen!.cni.confDir} of ${node.name} and rename other files there at once: set ${chaining}cni.exclusive=false in Cilium, restart its agents and then ${then}, which hostport heal --only ${code} does`,
+  };
 }
 
-function mountObstacle(step: HealStep, scene: Scene): string | undefined {
+function mountObstacle(step: HealStep, scene: Scene): Obstacle | undefined {
   if (step.on !== 'node') return undefined;
   const node = scene.nodes.get(step.node);
   if (node === undefined) return undefined;
@@ -96,10 +108,14 @@ function mountObstacle(step: HealStep, scene: Scene): string | undefined {
     if (!mount.readOnly && !(isOwn && isReplaced)) continue;
     const from = originOf(mount, path);
     if (mount.point === '/')
-      return `${path} of ${node.name} is on a read-only root file system (${from}): ${there} where that file system is built`;
+      return {
+        why: `${path} of ${node.name} is on a read-only root file system (${from}): ${there} where that file system is built`,
+      };
     const access = mount.readOnly ? ', read-only' : '';
     const inPlace = isOwn ? ', in place, since a file that replaces it there is not visible here' : '';
-    return `${path} of ${node.name} is mounted from outside${access} (${from}): ${there} there${inPlace}; then run hostport heal for the rest`;
+    return {
+      why: `${path} of ${node.name} is mounted from outside${access} (${from}): ${there} there${inPlace}; then run hostport heal for the rest`,
+    };
   }
   return undefined;
 }

@@ -66,6 +66,8 @@ export interface Finding {
   /** The hostport command that does, if any. */
   command?: string;
   restart: Restart;
+  /** Why there is no other way, where a restart is needed. */
+  restartReason?: string;
   /** Page of the documentation, relative to its root. */
   documentation: string;
 }
