@@ -3,6 +3,7 @@ import { safeText } from '../../util/safe-text.ts';
 import type { CellData } from '../data.ts';
 import type { PageIndex } from './page-index.ts';
 import { SIGNS } from './signs.ts';
+import { isReplied, linksOf } from './way-links.ts';
 
 type Verdict = CellData['verdict'];
 
@@ -73,7 +74,8 @@ export function WayDrawing({ index, path }: { index: PageIndex; path: number }) 
   const names = shortNames(index, path);
   const x = (stage: number) => STEP / 2 + stage * STEP;
   const reply = index.name(path, 'reply');
-  const isReplied = cells.slice(OF_START).every(({ verdict }) => verdict === 'ok' || verdict === 'risk');
+  const verdicts = cells.map(({ verdict }) => verdict);
+  const links = linksOf(verdicts);
   const entry = index.name(path, 'entry');
   const lines = Math.max(...stages.map((stage) => names[stage].filter((name) => name !== '').length));
   const below = Math.max(0, lines - 2) * NAME_STEP;
@@ -85,13 +87,16 @@ export function WayDrawing({ index, path }: { index: PageIndex; path: number }) 
         to={x(stages.length - 1)}
         text={entry === '' ? 'every packet' : `every packet, in by ${fitted(entry)}`}
       />
-      {stages.map((stage, i) =>
-        i === 0 ? null : <Link key={stage} from={x(i - 1)} to={x(i)} verdict={cells[i]!.verdict} />,
-      )}
-      {stages.map((stage, i) => (
-        <Station key={stage} x={x(i)} stage={stage} verdict={cells[i]!.verdict} names={names[stage]} />
+      {links.map((verdict, i) => (
+        <Link key={stages[i]} from={x(i)} to={x(i + 1)} verdict={verdict} />
       ))}
-      <g class={`reply ${isReplied ? 'ok' : 'muted'}`} transform={`translate(0 ${below})`}>
+      {stages.map((stage, i) => (
+        <Station key={stage} x={x(i)} stage={stage} verdict={verdicts[i]!} names={names[stage]} />
+      ))}
+      <g
+        class={`reply ${isReplied(verdicts, OF_START) ? 'ok' : 'muted'}`}
+        transform={`translate(0 ${below})`}
+      >
         <path d={`M${x(stages.length - 1)} 152V162H${x(OF_START)}`} />
         <path class="head" d={`M${x(OF_START) + 8} 157L${x(OF_START)} 162L${x(OF_START) + 8} 167`} />
         <text x={WIDTH - 12} y={184} text-anchor="end">
@@ -113,7 +118,7 @@ function Group({ from, to, text }: { from: number; to: number; text: string }) {
   );
 }
 
-/** A link between two stations, drawn by the verdict on the second: whole, broken apart, dashed or dotted. */
+/** A link between two stations: whole, broken apart, dashed or dotted. */
 function Link({ from, to, verdict }: { from: number; to: number; verdict: Verdict }) {
   const [a, b] = [from + 15, to - 15];
   const middle = (a + b) / 2;
