@@ -5,6 +5,7 @@ import { pipeline as piped } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
 import { streamLinked } from '../sys/bounded-file.ts';
 import { calledAs } from '../sys/called-as.ts';
+import { discard } from '../sys/discard.ts';
 import { fileProblem } from '../sys/file-problem.ts';
 import { readTar, type TarContent, type TarEntry, type TarReadEntry, writeTar } from '../sys/tar.ts';
 import { InputError, messageOf } from '../util/errors.ts';
@@ -34,7 +35,7 @@ export async function writeArchive(
   try {
     await piped(writeTar(entriesOf(directory, documents, spool)), createGzip(), file);
   } finally {
-    rmSync(spool, { force: true });
+    discard(spool);
   }
 }
 

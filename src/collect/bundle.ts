@@ -1,18 +1,10 @@
-import {
-  accessSync,
-  constants,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { accessSync, constants, lstatSync, mkdirSync, readdirSync, renameSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { NodeReport } from '../path/model/node-report.ts';
 import type { Observed } from '../path/model/observed.ts';
 import type { World } from '../path/model/world.ts';
 import { calledAs } from '../sys/called-as.ts';
+import { discard } from '../sys/discard.ts';
 import { fileProblem } from '../sys/file-problem.ts';
 import { collectParsed } from '../sys/garbage.ts';
 import { NotRegularFile, readRegularFile, readRegularFileChunks } from '../sys/regular-file.ts';
@@ -103,7 +95,7 @@ export async function saveBundle(world: World, path: string, anonymiser?: Anonym
     }
     renameSync(making, root);
   } catch (cause) {
-    rmSync(making, { recursive: true, force: true });
+    discard(making);
     const problem = fileProblem(cause);
     if (problem === undefined) throw cause;
     throw new UserError(`cannot write the bundle ${path}: ${problem}`, { cause });

@@ -5,6 +5,7 @@ import type { AttachmentKey } from '../cni/result-cache.ts';
 import { isNamespace } from '../cni/sandbox.ts';
 import type { PortMapping } from '../cni/types.ts';
 import { namesIn } from '../sys/directories.ts';
+import { discard } from '../sys/discard.ts';
 import { isErrno, unlessMissing } from '../sys/errno.ts';
 import { readRegularFile } from '../sys/regular-file.ts';
 import { parseCidr } from '../util/cidr.ts';
@@ -133,7 +134,7 @@ export class AttachmentFiles implements Attachments {
       replacing(path, 'EISDIR', () => renameSync(temporary, path));
     } catch (cause) {
       // A full disk must not keep a part of it as well.
-      rmSync(temporary, { recursive: true, force: true });
+      discard(temporary);
       throw cause;
     }
   }
@@ -152,7 +153,7 @@ export class AttachmentFiles implements Attachments {
       try {
         replacing(temporary, 'EEXIST', () => writeFileSync(temporary, '{}', { mode: 0o600, flag: 'wx' }));
       } finally {
-        rmSync(temporary, { force: true });
+        discard(temporary);
       }
     });
   }

@@ -8,6 +8,7 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs';
+import { discard } from '../sys/discard.ts';
 import { fileProblem } from '../sys/file-problem.ts';
 import { openLinkedFile, openRegularFile } from '../sys/regular-file.ts';
 import { messageOf } from '../util/errors.ts';
@@ -105,7 +106,7 @@ function put(bytes: Uint8Array, path: string): void {
     renameSync(temporary, path);
   } catch (cause) {
     // A full disk must not keep a part of it as well.
-    rmSync(temporary, { force: true });
+    discard(temporary);
     throw cause;
   }
 }

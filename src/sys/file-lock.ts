@@ -10,6 +10,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
+import { aboutPath } from './errno.ts';
 import { tryLockOpenFile } from './flock.ts';
 import { openRegularFile } from './regular-file.ts';
 
@@ -36,8 +37,13 @@ export function tryFileLock(path: string, holder: string): FileLock | { heldBy: 
     }
     // The holder before removes the file while it holds the lock: the opened file may no longer have a name.
     if (isSameFile(fd, path)) {
-      ftruncateSync(fd);
-      writeSync(fd, `${holder}\n`);
+      try {
+        ftruncateSync(fd);
+        writeSync(fd, `${holder}\n`);
+      } catch (cause) {
+        release(fd, path);
+        throw aboutPath(cause, path);
+      }
       return { release: () => release(fd, path) };
     }
     closeSync(fd);

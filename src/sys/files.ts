@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { discard } from './discard.ts';
 import { aboutPath, ignoring } from './errno.ts';
 
 /** Numbers of a file's owner and group. */
@@ -39,7 +40,7 @@ export async function writeFileAtomic(
     }
     await rename(temporary, path);
   } catch (cause) {
-    await rm(temporary, { force: true });
+    discard(temporary);
     throw aboutPath(cause, path);
   }
 }

@@ -1,9 +1,10 @@
 import { randomInt } from 'node:crypto';
 import { mkdirSync, readdirSync, renameSync } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DirectoryWatch } from '../../sys/directory-watch.ts';
-import { ignoring, isErrno } from '../../sys/errno.ts';
+import { discard } from '../../sys/discard.ts';
+import { aboutPath, isErrno } from '../../sys/errno.ts';
 import { readIfExists } from '../../sys/files.ts';
 import { messageOf } from '../../util/errors.ts';
 import { WorkQueue } from '../../util/work-queue.ts';
@@ -89,9 +90,11 @@ async function replace(path: string, text: string): Promise<void> {
     await file.chmod(0o600);
     await file.sync();
     await rename(temporary, path);
+  } catch (cause) {
+    throw aboutPath(cause, path);
   } finally {
     await file.close();
-    await rm(temporary).catch(ignoring('ENOENT'));
+    discard(temporary);
   }
 }
 

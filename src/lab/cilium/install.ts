@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { namesIn } from '../../sys/directories.ts';
-import { ignoring } from '../../sys/errno.ts';
+import { discard } from '../../sys/discard.ts';
+import { aboutPath, ignoring } from '../../sys/errno.ts';
 import { tryLockOpenFile } from '../../sys/flock.ts';
 import { waitFor } from '../../sys/wait.ts';
 
@@ -54,8 +55,10 @@ async function install(from: string, to: string, signal: AbortSignal): Promise<s
       if (name === PLUGINS[0]) await copy(source, temporary, { atime, mtime }, signal);
       else await link(join(to, PLUGINS[0]), temporary);
       await rename(temporary, target);
+    } catch (cause) {
+      throw aboutPath(cause, target);
     } finally {
-      await rm(temporary, { force: true });
+      discard(temporary);
     }
     put.push(name);
   }

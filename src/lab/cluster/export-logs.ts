@@ -1,12 +1,14 @@
-import { copyFile, mkdir, mkdtemp, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { abortableExec } from '../../sys/abortable-exec.ts';
-import { ignoring, isErrno } from '../../sys/errno.ts';
+import { discard } from '../../sys/discard.ts';
+import { ignoring } from '../../sys/errno.ts';
 import type { Exec } from '../../sys/exec.ts';
 import { fileProblem } from '../../sys/file-problem.ts';
 import { exists } from '../../sys/files.ts';
-import { InputError, messageOf } from '../../util/errors.ts';
+import { InputError, messageOf, UserError } from '../../util/errors.ts';
 import { type ClusterPaths, clusterPaths } from './paths.ts';
+import { moveInto } from './place.ts';
 import type { ClusterRecord } from './record.ts';
 import { Runc } from './runc.ts';
 
@@ -34,30 +36,19 @@ export async function exportLogs(
       `cannot export logs to ${directory}: ${problem}; choose a directory that can be created`,
     );
   }
-  const gathered = await mkdtemp(join(directory, '.export-'));
+  let gathered: string | undefined;
   try {
+    gathered = await mkdtemp(join(directory, '.export-'));
     const count = await gather(record, gathered, abortableExec(exec, signal), signal, paths);
     await moveInto(gathered, directory);
     return count;
   } catch (cause) {
-    await rm(gathered, { recursive: true, force: true });
+    if (gathered !== undefined) discard(gathered);
     if (made !== undefined) await removeEmpty(resolve(directory), resolve(made));
-    throw cause;
+    const problem = fileProblem(cause);
+    if (problem === undefined) throw cause;
+    throw new UserError(`cannot export logs to ${directory}: ${problem}`, { cause });
   }
-}
-
-/** Moves what a directory holds into another on the same file system, over what has the same name there, and removes it. */
-async function moveInto(from: string, to: string): Promise<void> {
-  for (const name of await readdir(from)) {
-    try {
-      await rename(join(from, name), join(to, name));
-    } catch (cause) {
-      // A directory takes the place of an empty one only: rename(2).
-      if (!isErrno(cause, 'ENOTEMPTY', 'EEXIST')) throw cause;
-      await moveInto(join(from, name), join(to, name));
-    }
-  }
-  await rmdir(from);
 }
 
 /** Removes a directory and those it is in, up to `last`, as long as they are empty. */

@@ -1,16 +1,9 @@
-import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { abortableExec } from '../../sys/abortable-exec.ts';
 import { ignoring } from '../../sys/errno.ts';
-import {
-  DeadlineError,
-  type Exec,
-  ExecError,
-  type ExecOptions,
-  type ExecResult,
-  output,
-} from '../../sys/exec.ts';
+import { DeadlineError, type Exec, ExecError, type ExecOptions, type ExecResult } from '../../sys/exec.ts';
 import { fileProblem } from '../../sys/file-problem.ts';
 import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
 import { foreground } from '../../sys/foreground.ts';
@@ -18,6 +11,7 @@ import { InputError, messageOf, UserError } from '../../util/errors.ts';
 import { harmlessMode, harmlessTree } from './harmless-tree.ts';
 import { NODE_ENVIRONMENT } from './node-spec.ts';
 import { clusterPaths } from './paths.ts';
+import { overwrite, placeTree } from './place.ts';
 import { findNode } from './record.ts';
 import { failedExecStatus, Runc } from './runc.ts';
 
@@ -235,8 +229,7 @@ async function copyOut(
     const ofNode = await runInNode(reading, node, ['tar', '-C', source, '-cf', '-', '.'], COPIED);
     const { archive, leftOut } = await harmlessTree(ofNode.stdoutBytes!);
     signal.throwIfAborted();
-    await output(exec, ['mkdir', '-p', path]);
-    await output(exec, ['tar', '-C', path, '-xf', '-'], { stdin: archive });
+    await placeTree(exec, archive, path);
     return leftOut;
   }
   const mode = harmlessMode(
@@ -246,10 +239,8 @@ async function copyOut(
   signal.throwIfAborted();
   const isNew = (await kindOnMachine(path)) === 'missing';
   const write = async () => {
-    // What is there is written in place: it may be a mount, or the target of a link.
     if (isNew) return writeFileAtomic(path, stdoutBytes!, mode);
-    await writeFile(path, stdoutBytes!);
-    await chmod(path, mode);
+    return overwrite(path, stdoutBytes!, mode);
   };
   await atFile(`cannot write ${path}`, write, UserError);
   return [];

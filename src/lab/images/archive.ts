@@ -3,6 +3,8 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
+import { discard } from '../../sys/discard.ts';
+import { aboutPath } from '../../sys/errno.ts';
 import { fileProblem } from '../../sys/file-problem.ts';
 import { readTar, type TarEntry, writeTar } from '../../sys/tar.ts';
 import { InputError, messageOf } from '../../util/errors.ts';
@@ -246,7 +248,12 @@ export async function writeLayoutArchive(
       }),
     ),
   ];
-  await pipeline(writeTar(entries), createWriteStream(path, { mode: 0o644 }));
+  try {
+    await pipeline(writeTar(entries), createWriteStream(path, { mode: 0o644 }));
+  } catch (cause) {
+    discard(path);
+    throw aboutPath(cause, path);
+  }
 }
 
 /** What an index or a manifest refers to, all the way down, and itself last: a registry takes them in this order. */

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { discard } from '../../sys/discard.ts';
+import { aboutPath } from '../../sys/errno.ts';
 import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
 import { type TarEntry, writeTar } from '../../sys/tar.ts';
 
@@ -201,15 +203,20 @@ export class LayoutWriter {
     const temporary = join(this.#directory, 'blobs', 'sha256', `.tmp-${process.pid}`);
     const hash = createHash('sha256');
     let size = 0;
-    const fd = openSync(temporary, 'w', 0o644);
     try {
-      for await (const chunk of chunks) {
-        hash.update(chunk);
-        size += chunk.length;
-        for (let written = 0; written < chunk.length; ) written += writeSync(fd, chunk, written);
+      const fd = openSync(temporary, 'w', 0o644);
+      try {
+        for await (const chunk of chunks) {
+          hash.update(chunk);
+          size += chunk.length;
+          for (let written = 0; written < chunk.length; ) written += writeSync(fd, chunk, written);
+        }
+      } finally {
+        closeSync(fd);
       }
-    } finally {
-      closeSync(fd);
+    } catch (cause) {
+      discard(temporary);
+      throw aboutPath(cause, dirname(temporary));
     }
     const digest = `sha256:${hash.digest('hex')}`;
     renameSync(temporary, blobPath(this.#directory, digest));

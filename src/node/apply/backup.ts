@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { namesIn } from '../../sys/directories.ts';
+import { discard } from '../../sys/discard.ts';
 import { fileProblem } from '../../sys/file-problem.ts';
 import { chunksOf, openLinkedFile, openRegularFile } from '../../sys/regular-file.ts';
 import { messageOf } from '../../util/errors.ts';
@@ -100,8 +101,8 @@ export class Backups {
         closeSync(fd);
       }
     } catch (cause) {
-      rmSync(copy, { force: true });
-      throw new Error(`cannot keep a copy in ${copy}: ${fileProblem(cause) ?? messageOf(cause)}`, { cause });
+      discard(copy);
+      throw noCopy(copy, cause);
     }
   }
 
@@ -110,12 +111,20 @@ export class Backups {
     if (!this.#isPruned) prune(this.#root, this.#directory, this.#limits);
     this.#isPruned = true;
     const path = join(this.#directory, name);
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    try {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    } catch (cause) {
+      throw noCopy(path, cause);
+    }
     for (let n = 1; ; n++) {
       const free = n === 1 ? path : `${path}.${n}`;
       if (statSync(free, { throwIfNoEntry: false }) === undefined) return free;
     }
   }
+}
+
+function noCopy(path: string, cause: unknown): Error {
+  return new Error(`cannot keep a copy in ${path}: ${fileProblem(cause) ?? messageOf(cause)}`, { cause });
 }
 
 /** Removes the oldest runs until one more may come. That one may have begun already: it stays. */

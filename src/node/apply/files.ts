@@ -4,7 +4,6 @@ import {
   closeSync,
   constants,
   fsyncSync,
-  ftruncateSync,
   lstatSync,
   renameSync,
   rmSync,
@@ -13,6 +12,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { NodeAction } from '../../path/model/action.ts';
+import { aboutPath } from '../../sys/errno.ts';
 import { type FileOwner, writeFileAtomic } from '../../sys/files.ts';
 import { mountIdOf } from '../../sys/mounts.ts';
 import { openLinkedFile, readLinkedChunks } from '../../sys/regular-file.ts';
@@ -142,12 +142,14 @@ function hasContent(path: string, wanted: { size: number; sha256: string }): boo
   return found?.isFile() === true && found.size === wanted.size && sha256OfFile(path) === wanted.sha256;
 }
 
+/** Over what is there, which is the same: a write that fails on the way, on a full disk, has changed nothing. */
 function writeInPlace(path: string, pieces: Iterable<Uint8Array>): void {
   const fd = openLinkedFile(path, constants.O_RDWR);
   try {
-    ftruncateSync(fd);
     for (const piece of pieces) writeFileSync(fd, piece);
     fsyncSync(fd);
+  } catch (cause) {
+    throw aboutPath(cause, path);
   } finally {
     closeSync(fd);
   }

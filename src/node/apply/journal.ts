@@ -147,10 +147,18 @@ export class Journal {
     return copy === undefined ? {} : { copy };
   }
 
-  #append(entry: JournalEntry): void {
-    mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
+  #open(): number {
     const { O_WRONLY, O_APPEND, O_CREAT } = constants;
-    const fd = openRegularFile(this.#path, O_WRONLY | O_APPEND | O_CREAT, 0o600);
+    try {
+      mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
+      return openRegularFile(this.#path, O_WRONLY | O_APPEND | O_CREAT, 0o600);
+    } catch (cause) {
+      throw aboutPath(cause, this.#path);
+    }
+  }
+
+  #append(entry: JournalEntry): void {
+    const fd = this.#open();
     const { size } = fstatSync(fd);
     try {
       writeFileSync(fd, `${JSON.stringify(entry)}\n`);

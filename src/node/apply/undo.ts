@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, existsSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import { discard } from '../../sys/discard.ts';
 import { readLinkedChunks } from '../../sys/regular-file.ts';
 import { messageOf } from '../../util/errors.ts';
 import { BACKUP_ROOT, MAX_FILE_BYTES } from './backup.ts';
@@ -150,7 +151,7 @@ function replaceByLink(path: string, target: string): void {
   try {
     renameSync(temporary, path);
   } catch (cause) {
-    rmSync(temporary, { force: true });
+    discard(temporary);
     throw cause;
   }
 }

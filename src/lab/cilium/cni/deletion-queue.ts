@@ -1,6 +1,7 @@
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Clock, realClock } from '../../../sys/clock.ts';
+import { discard } from '../../../sys/discard.ts';
 import { tryLockOpenFile } from '../../../sys/flock.ts';
 import { waitFor } from '../../../sys/wait.ts';
 import { type AgentApi, AgentDown } from './agent-api.ts';
@@ -43,7 +44,13 @@ export async function deleteOrQueue(
     }
     const content = `cni-attachment-id:${endpoint.containerId}:${endpoint.ifName}`;
     const name = new Bun.CryptoHasher('sha256').update(content).digest('hex');
-    writeFileSync(join(directory, `${name}.delete`), content, { mode: 0o644 });
+    const path = join(directory, `${name}.delete`);
+    try {
+      writeFileSync(path, content, { mode: 0o644 });
+    } catch (cause) {
+      discard(path);
+      throw cause;
+    }
     return true;
   } finally {
     closeSync(fd);

@@ -13,7 +13,8 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { ignoring } from '../../../sys/errno.ts';
+import { discard } from '../../../sys/discard.ts';
+import { aboutPath, ignoring } from '../../../sys/errno.ts';
 
 /** A file of a volume: its content and its mode. */
 export interface Payload {
@@ -42,17 +43,24 @@ export async function writeAtomically(
 
   const fresh = `..${new Date().toISOString().replace(/[-:T.Z]/g, '_')}${randomBytes(4).toString('hex')}`;
   await mkdir(join(directory, fresh), { mode: 0o755 });
-  for (const [path, { content, mode }] of payload) {
-    const target = join(directory, fresh, path);
-    await mkdir(dirname(target), { recursive: true });
-    await writeFile(target, content);
-    // open(2) masks modes with the umask; the volume says exactly which.
-    await chmod(target, mode);
+  try {
+    for (const [path, { content, mode }] of payload) {
+      const target = join(directory, fresh, path);
+      await mkdir(dirname(target), { recursive: true });
+      await writeFile(target, content).catch((cause: unknown) => {
+        throw aboutPath(cause, target);
+      });
+      // open(2) masks modes with the umask; the volume says exactly which.
+      await chmod(target, mode);
+    }
+    const next = join(directory, `${DATA}_tmp`);
+    await rm(next, { force: true });
+    await symlink(fresh, next);
+    await rename(next, link);
+  } catch (cause) {
+    discard(join(directory, fresh));
+    throw cause;
   }
-  const next = join(directory, `${DATA}_tmp`);
-  await rm(next, { force: true });
-  await symlink(fresh, next);
-  await rename(next, link);
 
   const tops = new Set([...payload.keys()].map((path) => path.split('/')[0]!));
   for (const top of tops) {
