@@ -53,7 +53,11 @@ function installed(mode: AgentMode): Map<string, unknown> {
 const KUBE = ['--kube-version', '1.36.1'];
 const MONITORED = ['--set', 'serviceMonitor.enabled=true', '--set', 'prometheusRule.enabled=true'];
 
-describe.skipIf(helm!.missing !== undefined)(`the chart: ${helm!.missing ?? 'by Helm'}`, () => {
+/** The title of tests, with why they are skipped. */
+const named = (title: string, of: typeof helm) =>
+  `${title}${of?.missing === undefined ? '' : ` (${of.missing})`}`;
+
+describe.skipIf(helm!.missing !== undefined)(named('the chart by Helm', helm), () => {
   const rendered = (...words: string[]) =>
     run(helm!, 'template', 'hostport', CHART, '--namespace', 'kube-system', ...KUBE, ...words);
 
@@ -157,7 +161,7 @@ function manifestsIn(name: string): string {
   return directory;
 }
 
-describe.skipIf(kustomize!.missing !== undefined)(`kustomize: ${kustomize!.missing ?? ''}`, () => {
+describe.skipIf(kustomize!.missing !== undefined)(named('kustomize', kustomize), () => {
   test('builds what agent.yaml has', async () => {
     const directory = manifestsIn('kustomize');
     const built = objectsIn(await run(kustomize!, 'build', directory));
@@ -231,7 +235,7 @@ function strictly(schema: Schema): object {
   return { ...schema, additionalProperties: false };
 }
 
-describe.skipIf(kubeconform!.missing !== undefined)(`kubeconform: ${kubeconform!.missing ?? ''}`, () => {
+describe.skipIf(kubeconform!.missing !== undefined)(named('kubeconform', kubeconform), () => {
   const schemas = join(scratch, 'schemas');
   const location = `${schemas}/{{ .ResourceKind }}{{ .KindSuffix }}.json`;
   /** Of other APIs, and of kustomize, which is no API. */
@@ -265,7 +269,7 @@ describe.skipIf(kubeconform!.missing !== undefined)(`kubeconform: ${kubeconform!
   });
 });
 
-describe.skipIf(registry!.missing !== undefined)(`a registry of others: ${registry!.missing ?? ''}`, () => {
+describe.skipIf(registry!.missing !== undefined)(named('a registry of others', registry), () => {
   /** Runs it on a port of loopback while `work` runs. */
   async function serving(work: (domain: string) => Promise<void>): Promise<void> {
     const listener = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data() {} } });
