@@ -148,6 +148,14 @@ export function anyCluster({ title, name, words, missing }: AnyCluster): void {
       await expectUnchanged();
     });
 
+    test('nobody has to wait for the verdict until everything is removed', async () => {
+      const started = lab.start([PROGRAM, 'doctor', '--kubeconfig', lab.env.KUBECONFIG!]);
+      expect(await started.exited).toBe(0);
+      const removal = started.printed.indexOf('removing what was created');
+      expect(removal).toBeGreaterThan(started.printed.indexOf('DE declared'));
+      expect(await runs()).toEqual([]);
+    });
+
     test('its own context means the lab, which needs no pods; where that is named, it is a cluster as any other', async () => {
       const context = `kind-${lab.name}`;
       expect(await lab.hostport('doctor')).toMatchObject({

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { removeAllRuns } from '../../collect/reader/cleanup.ts';
-import { type CollectOptions, collectCluster, plannedObjects } from '../../collect/reader/collect.ts';
+import { type CollectOptions, plannedObjects, withReaders } from '../../collect/reader/collect.ts';
 import { ApiClient, type ApiClientOptions } from '../../kube/client.ts';
 import type { ClusterRecord } from '../../lab/cluster/record.ts';
 import type { World } from '../../path/model/world.ts';
@@ -135,14 +135,20 @@ export async function cleanUp(access: ApiClientOptions, signal: AbortSignal): Pr
   if (removed.length === 0) process.stdout.write('nothing to remove\n');
 }
 
-/** What any cluster looks like by short-lived pods on its nodes. They are gone by then. */
+/** Gives what any cluster looks like, by short-lived pods on its nodes, to `judge`, and removes the pods: nobody has to wait for that to read the verdict. */
 export async function observeCluster(
   cluster: ExaminedCluster,
   options: ReaderPodChoice,
   warn: (line: string) => void,
   signal: AbortSignal,
-): Promise<World> {
-  return withCollectOptions(cluster, options, warn, signal, collectCluster);
+  judge: (world: World) => Promise<void>,
+): Promise<void> {
+  await withCollectOptions(cluster, options, warn, signal, (client, settings, hideProgress) =>
+    withReaders(client, settings, async (world) => {
+      hideProgress();
+      await judge(world);
+    }),
+  );
 }
 
 /** A cluster that is examined by pods. */
@@ -158,7 +164,7 @@ export async function withCollectOptions<T>(
   options: ReaderPodChoice,
   warn: (line: string) => void,
   signal: AbortSignal,
-  use: (client: ApiClient, settings: CollectOptions) => Promise<T>,
+  use: (client: ApiClient, settings: CollectOptions, hideProgress: () => void) => Promise<T>,
 ): Promise<T> {
   const progress = collectProgress(process.stderr, title);
   const settings = {
@@ -171,7 +177,7 @@ export async function withCollectOptions<T>(
     progress: progress.show,
   };
   try {
-    return await use(new ApiClient(access), settings);
+    return await use(new ApiClient(access), settings, () => progress.end());
   } finally {
     progress.end();
   }

@@ -176,8 +176,7 @@ export function doctorVerb() {
         const show = pause === undefined ? undefined : watched(process.stdout, pause);
         // It is named once, however often it is looked at.
         let isNamed = false;
-        const look = async () => {
-          const world = await observe({ ...options, choice }, target, isNamed, warn, signal);
+        const judge = async (world: World) => {
           isNamed = true;
           // Of what does not exist, no bundle is written.
           nodesOfChoice(choice, world);
@@ -205,6 +204,7 @@ export function doctorVerb() {
           }
           exitWith(exitStatusOf(diagnosis));
         };
+        const look = () => observe({ ...options, choice }, target, isNamed, warn, signal, judge);
         if (pause === undefined) return look();
         return repeatWhileRead(look, pause, signal, process.stdout);
       });
@@ -228,11 +228,25 @@ export function doctorVerb() {
   );
 }
 
+/** Gives what the options say is to be observed to `judge`, as soon as all of it is known: what was created for it is removed only then. */
 async function observe(
   options: DoctorOptions & { choice: Choice },
   target: Target | undefined,
   isNamed: boolean,
   warn: (line: string) => void,
+  signal: AbortSignal,
+  judge: (world: World) => Promise<void>,
+): Promise<void> {
+  if (target?.kind === 'cluster' && options.reports === undefined) {
+    const cluster = isNamed ? { ...target, title: undefined } : target;
+    return observeCluster(cluster, options, warn, signal, judge);
+  }
+  return judge(await observedWithoutPods(options, target, signal));
+}
+
+async function observedWithoutPods(
+  options: DoctorOptions & { choice: Choice },
+  target: Target | undefined,
   signal: AbortSignal,
 ): Promise<World> {
   if (options.from !== undefined) return bundleWorld(options.from);
@@ -245,8 +259,7 @@ async function observe(
       ...(options.maxAge !== undefined && { maxAgeMs: options.maxAge }),
     });
   }
-  if (target.kind === 'cluster')
-    return observeCluster(isNamed ? { ...target, title: undefined } : target, options, warn, signal);
+  if (target.kind === 'cluster') throw new Error('a cluster that is examined by pods');
   // Faster than by pods, and sees more.
   await using places = new LabPlaces(target.record);
   const choose = chooserOf(options.choice);

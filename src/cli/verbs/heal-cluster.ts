@@ -4,7 +4,12 @@ import { MAX_ROUNDS } from '../../agent/heal.ts';
 import { HEAL_COMPONENT, recordHealed } from '../../agent/heal-events.ts';
 import { healNodes, type OpenNodes } from '../../agent/heal-nodes.ts';
 import { UNDO_DEADLINE_MS, type UndoDoor } from '../../agent/undo.ts';
-import { type CollectOptions, type Readers, withReaders } from '../../collect/reader/collect.ts';
+import {
+  type CollectOptions,
+  collectCluster,
+  type Readers,
+  withReaders,
+} from '../../collect/reader/collect.ts';
 import { describeRights, missingRights, type Right } from '../../collect/reader/preflight.ts';
 import { ApiClient, type ApiClientOptions } from '../../kube/client.ts';
 import { EventRecorder } from '../../kube/event-recorder.ts';
@@ -16,7 +21,6 @@ import { InputError, messageOf, UserError } from '../../util/errors.ts';
 import {
   chooserOf,
   type ExaminedCluster,
-  observeCluster,
   type ReaderPodOptions,
   withCollectOptions,
 } from './doctor-cluster.ts';
@@ -62,7 +66,7 @@ export function clusterHealing(
     signal: AbortSignal,
     use: (client: ApiClient, settings: CollectOptions) => Promise<T>,
   ): Promise<T> => withCollectOptions(cluster(), options, warn, signal, use);
-  const observe = (signal: AbortSignal) => observeCluster(cluster(), options, warn, signal);
+  const observe = (signal: AbortSignal) => run(signal, collectCluster);
   return {
     observe,
     client: async () => new ApiClient(access),

@@ -221,6 +221,8 @@ export async function withReaders<T>(
       return options.probes ? { ...world, probes: await collection.probes(world) } : world;
     };
     const first = await observe(objects);
+    // A diagnosis is about to make as much again.
+    collectParsed();
     return await use(first, {
       observe: async () => observe(await readObjects()),
       ask: (...asked) => collection.ask(...asked),
@@ -231,8 +233,6 @@ export async function withReaders<T>(
     });
   } finally {
     progress({ phase: 'removal' });
-    // The diagnosis is about to make as much again.
-    collectParsed();
     await collection.close();
     for (const left of await pods.remove())
       warn(`not removed: ${left}; its pods end by themselves by ${settings.ends}`);
