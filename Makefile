@@ -27,7 +27,7 @@ help:
 	@echo "make test-real  run the tests on what make real has built"
 	@echo "make test-conformance  run Kubernetes' own specs of hostPorts, pods and kubectl on both engines"
 	@echo "make fuzz   give random input to all that reads what strangers write; kill portmap 500 times"
-	@echo "make soak   kill, part and fill what there is for 20 minutes, and count what is violated"
+	@echo "make soak   kill, part, fill and set the clock of what there is for 20 minutes, and count what is violated"
 	@echo "make bench  run the benchmarks and print their tables"
 	@echo "make release  write the files of a release into dist/release/VERSION: docs/release.md"
 	@echo "make push REGISTRY=ghcr.io/owner  push the images of a release"
@@ -117,7 +117,7 @@ fuzz: $(PLUGINS)
 	FUZZ_RUNS=$${FUZZ_RUNS:-100000} $(BUN) test ./test/fuzz.test.ts ./test/anonymise/anonymise.test.ts ./src/portmap/configurations.test.ts ./test/portmap-engines.test.ts
 	PORTMAP_KILLS=500 $(BUN) test --timeout=120000 ./test/portmap-kill.netns.test.ts
 
-# 20 minutes, in one run or in several of SOAK_SECONDS each.
+# One run of 20 minutes.
 soak: build
 	$(BUN) test/soak/soak.ts
 

@@ -5,7 +5,7 @@ export async function eventually(
   options: { timeoutMs?: number; intervalMs?: number } = {},
 ): Promise<void> {
   const { timeoutMs = 60_000, intervalMs = 100 } = options;
-  const deadline = Date.now() + timeoutMs;
+  const deadline = performance.now() + timeoutMs;
   for (;;) {
     let last: unknown = 'not so';
     try {
@@ -13,7 +13,8 @@ export async function eventually(
     } catch (error) {
       last = error;
     }
-    if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms for ${what}; last seen: ${last}`);
+    if (performance.now() > deadline)
+      throw new Error(`waited ${timeoutMs} ms for ${what}; last seen: ${last}`);
     await Bun.sleep(intervalMs);
   }
 }

@@ -187,6 +187,10 @@ export class Started {
     }
   }
 
+  get pid(): number {
+    return this.#child.pid;
+  }
+
   type(text: string): void {
     this.#child.stdin.write(text);
     this.#child.stdin.flush();

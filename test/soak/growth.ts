@@ -1,58 +1,48 @@
-import { median } from '../../bench/statistics.ts';
-
 /** What a process has at one moment. */
 export interface Sample {
-  /** Milliseconds, of any clock. */
+  /** Milliseconds, of a clock that nobody sets. */
   at: number;
-  /** Bytes (proportional set size), and open descriptors. */
+  /** Bytes that are its own, and open descriptors. */
   memory: number;
   descriptors: number;
 }
 
-/** How a process grew while nothing happened to it but its work. */
+/** How a process grew while nothing happened to it but its work, once it was warm. */
 export interface Growth {
   process: string;
-  /** Seconds for which that was so. */
+  /** Seconds from the first sample to the last. */
   seconds: number;
-  /** Samples of the second half of them: the first half fills what is filled once. */
-  samples?: number;
-  /** Medians of the first and of the last third of these; undefined where there are too few. */
+  /** The least in the first and in the last third of the samples; undefined where there are too few. */
   memory?: [before: number, after: number];
   descriptors?: [before: number, after: number];
-  /** Seconds between the two medians. */
-  apart?: number;
 }
 
 /** How much more than at the beginning a process may have at the end. */
 const MOST_GROWTH = 1.1;
-/** After how many seconds growth is judged: what an engine compiles, it keeps. */
-const COUNTS_AFTER = 300;
-/** Of fewer samples than this no medians are made. */
-const LEAST_SAMPLES = 6;
+/** For how many seconds growth must be measured. */
+export const COUNTS_AFTER = 300;
+/** The samples of fewer than this say nothing. */
+const LEAST_SAMPLES = 30;
 
-/** How a process grew, by samples in their order, in `seconds` in which nothing happened to it but its work. */
-export function growthOf(process: string, seconds: number, samples: readonly Sample[]): Growth {
-  const counted = samples.slice(Math.floor(samples.length / 2));
-  const growth = { process, seconds, samples: counted.length };
-  if (counted.length < LEAST_SAMPLES) return growth;
-  const third = Math.floor(counted.length / 3);
-  const both = (of: keyof Sample): [number, number] => [
-    median(counted.slice(0, third).map((sample) => sample[of])),
-    median(counted.slice(-third).map((sample) => sample[of])),
+/**
+ * How a process grew, by samples in their order. What it has between two collections of its garbage is chance; what a collection leaves is not, and
+ * each third is long enough for several. So the least of each is compared: what leaks is in it, what is only garbage is not.
+ */
+export function growthOf(process: string, samples: readonly Sample[]): Growth {
+  const seconds = Math.round(((samples.at(-1)?.at ?? 0) - (samples[0]?.at ?? 0)) / 1000);
+  if (samples.length < LEAST_SAMPLES) return { process, seconds };
+  const third = Math.floor(samples.length / 3);
+  const both = (of: 'memory' | 'descriptors'): [number, number] => [
+    Math.min(...samples.slice(0, third).map((sample) => sample[of])),
+    Math.min(...samples.slice(-third).map((sample) => sample[of])),
   ];
-  const [first, last] = both('at');
-  return {
-    ...growth,
-    memory: both('memory'),
-    descriptors: both('descriptors'),
-    apart: Math.round((last - first) / 1000),
-  };
+  return { process, seconds, memory: both('memory'), descriptors: both('descriptors') };
 }
 
-/** What of a process has grown by more than it may; nothing where that is not measured ({@link unmeasured}). */
-export function growthLimit(growth: Growth): string[] {
-  const { process, memory, descriptors } = growth;
-  if (unmeasured(growth) !== undefined || memory === undefined || descriptors === undefined) return [];
+/** What of a process has grown by more than it may; and that it was not measured for long enough, where it was not. */
+export function growthProblems({ process, seconds, memory, descriptors }: Growth): string[] {
+  if (seconds < COUNTS_AFTER || memory === undefined || descriptors === undefined)
+    return [`${process}: its growth was measured for ${seconds} seconds, ${COUNTS_AFTER} are needed`];
   return [
     ...(memory[1] > MOST_GROWTH * memory[0]
       ? [`${process}: memory grew from ${memory.map(megabytes).join(' to ')}`]
@@ -63,17 +53,10 @@ export function growthLimit(growth: Growth): string[] {
   ];
 }
 
-/** Why the growth of a process is not judged; undefined where it is. */
-export function unmeasured({ seconds, samples, memory }: Growth): string | undefined {
-  if (memory === undefined) return `${samples} samples, ${LEAST_SAMPLES} are needed`;
-  return seconds < COUNTS_AFTER ? `fewer than ${COUNTS_AFTER} seconds` : undefined;
-}
-
-/** What of a growth was seen: its medians, and how far they are apart. */
-export function growthText({ memory, descriptors, apart }: Growth): string {
-  if (memory === undefined || descriptors === undefined) return '';
-  const seen = `${memory.map(megabytes).join(' then ')}; ${descriptors.join(' then ')} descriptors`;
-  return apart === undefined ? seen : `${seen}; medians ${apart} seconds apart`;
+/** What of a growth was seen. */
+export function growthText({ seconds, memory, descriptors }: Growth): string {
+  if (memory === undefined || descriptors === undefined) return `${seconds} s: too few samples`;
+  return `${seconds} s: ${memory.map(megabytes).join(', then ')}; ${descriptors.join(', then ')} descriptors`;
 }
 
 function megabytes(bytes: number): string {

@@ -1,15 +1,19 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { pssBytes } from '../../bench/processes.ts';
+import { AGENT, agentNamespace } from '../../src/collect/reader/agents.ts';
 import { type ApiClient, hasReason } from '../../src/kube/client.ts';
+import { isConditionTrue } from '../../src/kube/conditions.ts';
 import { ConnectionError } from '../../src/kube/connection-error.ts';
-import { pods as podResource } from '../../src/kube/resources.ts';
+import { daemonSets, nodes as nodeResource, pods as podResource } from '../../src/kube/resources.ts';
 import { requireRecord } from '../../src/lab/cluster/record.ts';
 import { labClient } from '../../src/lab/doctor/source.ts';
 import { readProcFile } from '../../src/sys/processes.ts';
+import type { Moment } from '../../src/ui/history.ts';
 import { eventually } from '../e2e/eventually.ts';
-import { EXAMPLE, Lab, leftovers, PROGRAM } from '../e2e/lab.ts';
+import { EXAMPLE, Lab, leftovers, PROGRAM, type Started } from '../e2e/lab.ts';
 import { type Holdings, holdings, pidIn, pidsIn } from '../e2e/node-view.ts';
+import { OpenPage } from '../e2e/open-page.ts';
+import { CLOCK_DIRECTORY, CLOCK_LIBRARY, JumpingClock } from './clock.ts';
 import { growthOf, type Sample } from './growth.ts';
 import type { Random, Tally } from './tally.ts';
 
@@ -18,18 +22,20 @@ const CONTROL_PLANE = `${CLUSTER}-control-plane`;
 const WORKERS = [`${CLUSTER}-worker`, `${CLUSTER}-worker2`] as const;
 const CNI = join(EXAMPLE, 'kind/cni');
 const CONFLIST = `{hostPath: ${CNI}/000-cilium-portmap.conflist, containerPath: /etc/cni/net.d/000-cilium-portmap.conflist, readOnly: true}`;
-const CONFIG = `kind: Cluster
+/** Of nodes whose daemons have the clock; the agent's pods get it by themselves. */
+function configOf({ directory, preload }: JumpingClock): string {
+  const clock = `{hostPath: ${directory}, containerPath: ${CLOCK_DIRECTORY}, readOnly: true}, {hostPath: ${preload}, containerPath: /etc/ld.so.preload, readOnly: true}`;
+  return `kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
 nodes:
 - role: control-plane
-  extraMounts:
-  - {hostPath: ${CNI}/cilium.yaml, containerPath: /kind/manifests/default-cni.yaml}
-  - ${CONFLIST}
+  extraMounts: [{hostPath: ${CNI}/cilium.yaml, containerPath: /kind/manifests/default-cni.yaml}, ${CONFLIST}, ${clock}]
 - role: worker
-  extraMounts: [${CONFLIST}]
+  extraMounts: [${CONFLIST}, ${clock}]
 - role: worker
-  extraMounts: [${CONFLIST}]
+  extraMounts: [${CONFLIST}, ${clock}]
 `;
+}
 /** Another cluster, whose creation and deletion are killed. */
 const OTHER = 'soak-other';
 const MOST_PODS = 8;
@@ -37,8 +43,8 @@ const MOST_PODS = 8;
 const SETTLE_MS = 120_000;
 /** How long a part of the nodes does not hear another. */
 const PARTED_MS = 3000;
-/** Share of the time in which nothing is killed, to see whether anything grows. */
-const FLAT = 0.4;
+/** By how many seconds the clock is set at most, forward or back. */
+const MOST_JUMP = 6 * 3600;
 
 /** Who is killed, and on which nodes. */
 const VICTIMS: readonly (readonly [daemon: string, node: string])[] = [
@@ -49,55 +55,146 @@ const VICTIMS: readonly (readonly [daemon: string, node: string])[] = [
     WORKERS.map((node) => [name, node] as const),
   ),
 ];
-/** Whose memory and descriptors must not grow. */
-const WATCHED: readonly (readonly [process: string, node: string, comm: string])[] = [
-  ['API server', CONTROL_PLANE, 'kube-apiserver'],
-  ['kubelet', WORKERS[0], 'kubelet'],
-  ['agent', WORKERS[0], 'hostport'],
-];
-
 interface Kept {
   node: string;
   port: number;
   uid: string;
 }
 
+/** When what happens, in milliseconds. */
+export interface LabTimes {
+  /** How long pods come and go until growth is measured, and how long it is. */
+  warmUpMs: number;
+  measuredMs: number;
+  /** Until when there are faults, by performance.now(). */
+  until: number;
+}
+
 /**
- * A lab with the agent that heals: pods come and go, daemons are killed, nodes parted, rules flushed, commands killed, until the deadline. Every pod that
- * was acknowledged is there, once, and answers at its hostPort; nothing is left of what was deleted.
+ * A lab with the agent that heals and a live page: pods come and go, then daemons are killed, nodes parted, rules flushed, commands killed, clocks set,
+ * until the deadline. Every pod that was acknowledged is there, once, and answers at its hostPort; nothing is left of what was deleted.
  */
-export async function soakLab(tally: Tally, random: Random, until: number): Promise<void> {
+export async function soakLab(tally: Tally, random: Random, times: LabTimes): Promise<void> {
   const lab = new Lab(CLUSTER);
+  const clock = await JumpingClock.make(join(lab.scratch, 'clock'));
+  let page: LivePage | undefined;
   try {
-    await lab.must('create', 'cluster', '--name', CLUSTER, '--config', lab.file('config.yaml', CONFIG));
+    await lab.must(
+      'create',
+      'cluster',
+      '--name',
+      CLUSTER,
+      '--config',
+      lab.file('config.yaml', configOf(clock)),
+    );
     await lab.must('agent', 'install', '--heal', '--name', CLUSTER);
-    const nodes = new SoakLab(lab, await labClient(await requireRecord(CLUSTER)), tally, random);
+    const client = await labClient(await requireRecord(CLUSTER));
+    await giveAgentTheClock(client);
+    page = await LivePage.open(lab);
+    const nodes = new SoakLab({ lab, client, clock, page, tally, random });
     await nodes.begin();
     if (nodes.isLost) return;
-    await nodes.stayFlat(Date.now() + FLAT * (until - Date.now()));
-    while (Date.now() < until && !nodes.isLost) await nodes.step();
+    await nodes.measureGrowth(times);
+    while (performance.now() < times.until && !nodes.isLost) await nodes.step();
     await nodes.removeAll();
   } finally {
+    await page?.close();
     await lab.delete();
+    clock.close();
   }
   const left = leftovers(CLUSTER);
   if (left.length > 0) tally.violation(`left of the cluster: ${left.join('; ')}`);
 }
 
+/** Has the agent's pods preload the clock of their nodes, which is the same file. */
+async function giveAgentTheClock(client: ApiClient): Promise<void> {
+  const retry = { signal: new AbortController().signal };
+  const namespace = await agentNamespace(client, retry);
+  const set = await client.get(daemonSets, AGENT.name, namespace);
+  const spec = set.spec!.template.spec!;
+  const [container] = spec.containers;
+  container!.env = [...(container!.env ?? []), { name: 'LD_PRELOAD', value: CLOCK_LIBRARY }];
+  container!.volumeMounts = [
+    ...(container!.volumeMounts ?? []),
+    { name: 'soak-clock', mountPath: CLOCK_DIRECTORY, readOnly: true },
+  ];
+  spec.volumes = [...(spec.volumes ?? []), { name: 'soak-clock', hostPath: { path: CLOCK_DIRECTORY } }];
+  await client.update(daemonSets, set);
+  await eventually(
+    'all agents to have the clock',
+    async () => {
+      const { metadata, status } = await client.get(daemonSets, AGENT.name, namespace);
+      return (
+        status?.observedGeneration === metadata!.generation &&
+        status?.updatedNumberScheduled === status?.desiredNumberScheduled &&
+        status?.numberAvailable === status?.desiredNumberScheduled
+      );
+    },
+    { timeoutMs: SETTLE_MS },
+  );
+}
+
+/** `hostport ui` of the cluster, with a browser that follows it. */
+class LivePage {
+  readonly #program: Started;
+  readonly #page: OpenPage;
+  readonly #following: Promise<void>;
+
+  private constructor(program: Started, page: OpenPage) {
+    this.#program = program;
+    this.#page = page;
+    this.#following = page.follow();
+  }
+
+  static async open(lab: Lab): Promise<LivePage> {
+    const program = lab.start([PROGRAM, 'ui', '--name', lab.name]);
+    const [, url] = await program.until(/^Open (http:\S+)$/m);
+    return new LivePage(program, await OpenPage.open(url!));
+  }
+
+  get pid(): number {
+    return this.#program.pid;
+  }
+
+  /** How many mappings it shows now, by how they are. */
+  async mappings(): Promise<Moment['mappings'] | undefined> {
+    return (await this.#page.moments()).at(-1)?.mappings;
+  }
+
+  async close(): Promise<void> {
+    await this.#program.stop();
+    await this.#following;
+  }
+}
+
+interface SoakLabParts {
+  lab: Lab;
+  client: ApiClient;
+  clock: JumpingClock;
+  page: LivePage;
+  tally: Tally;
+  random: Random;
+}
+
 class SoakLab {
   readonly #lab: Lab;
   readonly #client: ApiClient;
+  readonly #clock: JumpingClock;
+  readonly #page: LivePage;
   readonly #tally: Tally;
   readonly #random: Random;
   readonly #pods = new Map<string, Kept>();
   readonly #quiet = new Map<string, Holdings>();
   #serial = 0;
+  #clockIsAt = 0;
   /** Whether it is no use to continue. */
   isLost = false;
 
-  constructor(lab: Lab, client: ApiClient, tally: Tally, random: Random) {
+  constructor({ lab, client, clock, page, tally, random }: SoakLabParts) {
     this.#lab = lab;
     this.#client = client;
+    this.#clock = clock;
+    this.#page = page;
     this.#tally = tally;
     this.#random = random;
   }
@@ -108,26 +205,36 @@ class SoakLab {
     await this.#settle('at the beginning');
   }
 
-  /** Pods come and go, and nothing else: memory and descriptors stay what they are. */
-  async stayFlat(until: number): Promise<void> {
-    const began = Date.now();
-    const samples = WATCHED.map((): Sample[] => []);
-    while (Date.now() < until && !this.isLost) {
+  /** Pods come and go, and nothing else: once what does the work is warm, memory and descriptors stay what they are. */
+  async measureGrowth({ warmUpMs, measuredMs }: LabTimes): Promise<void> {
+    const warmAt = performance.now() + warmUpMs;
+    const watched = this.#watched();
+    const samples = new Map(watched.map(([process]) => [process, [] as Sample[]]));
+    while (performance.now() < warmAt + measuredMs && !this.isLost) {
       await this.#create();
       await this.#delete();
       await this.#settle('while nothing is killed');
-      for (const [i, [, node, comm]] of WATCHED.entries()) {
-        const pid = comm === 'hostport' ? this.#agentOn(node) : pidIn(this.#lab, node, comm);
-        samples[i]!.push({
+      if (performance.now() < warmAt) continue;
+      for (const [process, pid] of watched)
+        samples.get(process)!.push({
           at: performance.now(),
-          memory: pssBytes(pid),
+          memory: anonymousBytes(pid),
           descriptors: readdirSync(`/proc/${pid}/fd`).length,
         });
-      }
     }
-    const seconds = Math.round((Date.now() - began) / 1000);
-    for (const [i, [process]] of WATCHED.entries())
-      this.#tally.soak.growth.push(growthOf(process, seconds, samples[i]!));
+    for (const [process, of] of samples) this.#tally.soak.growth.push(growthOf(process, of));
+    if (!Bun.deepEquals(this.#watched(), watched))
+      this.#tally.violation(`another process does the work than before, while nothing was killed`);
+  }
+
+  /** Whose memory and descriptors must not grow. */
+  #watched(): [process: string, pid: number][] {
+    return [
+      ['API server', pidIn(this.#lab, CONTROL_PLANE, 'kube-apiserver')],
+      ['kubelet', pidIn(this.#lab, WORKERS[0], 'kubelet')],
+      ['agent', this.#agentOn(WORKERS[0])],
+      ['live page', this.#page.pid],
+    ];
   }
 
   async step(): Promise<void> {
@@ -143,6 +250,10 @@ class SoakLab {
       ['a command killed', () => this.#killCommand()],
       ['nodes parted', () => this.#part()],
       ['rules flushed', () => this.#flush()],
+      ...Array.from({ length: 3 }, (): [string, () => Promise<unknown>] => [
+        'a clock set',
+        () => this.#setClock(),
+      ]),
       ['creations killed', () => this.#killCreations()],
       ['two creators', () => this.#createTwice()],
     ];
@@ -157,6 +268,21 @@ class SoakLab {
   async removeAll(): Promise<void> {
     while (this.#pods.size > 0 && !this.isLost) await this.#delete();
     if (!this.isLost) await this.#settle('after all were deleted');
+    if (!this.isLost) await this.#expectShown();
+  }
+
+  /** The live page, which has seen it all, shows what there is. */
+  async #expectShown(): Promise<void> {
+    const wanted = { good: this.#pods.size, risk: 0, broken: 0, unknown: 0 };
+    try {
+      await eventually('the live page', async () => Bun.deepEquals(await this.#page.mappings(), wanted), {
+        timeoutMs: SETTLE_MS,
+      });
+    } catch {
+      this.#tally.violation(
+        `the live page shows ${JSON.stringify(await this.#page.mappings())}, wanted ${JSON.stringify(wanted)}`,
+      );
+    }
   }
 
   async #create(): Promise<void> {
@@ -200,13 +326,13 @@ class SoakLab {
 
   /** Asks until there is an answer: while the API server is the one that is down there is none. */
   async #untilAnswered<T>(ask: () => Promise<T>): Promise<T> {
-    const deadline = Date.now() + SETTLE_MS;
+    const deadline = performance.now() + SETTLE_MS;
     for (;;) {
       try {
         return await ask();
       } catch (cause) {
         const isDown = cause instanceof ConnectionError || hasReason(cause, 'ServiceUnavailable', 'Timeout');
-        if (!isDown || Date.now() > deadline) throw cause;
+        if (!isDown || performance.now() > deadline) throw cause;
         await Bun.sleep(100);
       }
     }
@@ -261,6 +387,32 @@ class SoakLab {
   async #flush(): Promise<void> {
     await this.#lab.askNode(this.#random.of(WORKERS), 'iptables', '-t', 'nat', '-F', 'CNI-HOSTPORT-DNAT');
     this.#tally.fault('flush of the mappings');
+  }
+
+  /**
+   * The daemons' clock is set, forward or back, and stays there: what is broken then is healed, what comes and goes does, no node is lost, and nobody is
+   * restarted for it.
+   */
+  async #setClock(): Promise<void> {
+    const before = this.#daemons();
+    const seconds = this.#random.below(2 * MOST_JUMP) - MOST_JUMP;
+    this.#tally.fault(`clock set ${seconds > this.#clockIsAt ? 'forward' : 'back'}`);
+    this.#clock.set(seconds);
+    this.#clockIsAt = seconds;
+    await this.#flush();
+    await this.#settle(`after the clock was set to ${seconds} s`);
+    const { items } = await this.#client.list(nodeResource);
+    const lost = items.filter(({ status }) => !isConditionTrue(status, 'Ready'));
+    for (const { metadata } of lost)
+      this.#tally.violation(`${metadata!.name} is not ready since the clock was set`);
+    if (!Bun.deepEquals(this.#daemons(), before))
+      this.#tally.violation(`daemons were restarted since the clock was set to ${seconds} s`);
+  }
+
+  /** The processes of all daemons of the lab, and of the agents. */
+  #daemons(): number[] {
+    const daemons = VICTIMS.map(([daemon, node]) => pidIn(this.#lab, node, daemon));
+    return [...daemons, ...WORKERS.map((node) => this.#agentOn(node))];
   }
 
   async #killCreations(): Promise<void> {
@@ -350,4 +502,11 @@ function addressOf(node: string): string {
 
 function argvOf(pid: number): string[] {
   return readProcFile(`/proc/${pid}/cmdline`).split('\0');
+}
+
+/** Bytes of memory that no file is behind: what a process has taken for itself. Source: proc_pid_smaps(5), since Linux 5.9. */
+function anonymousBytes(pid: number): number {
+  const found = /^Pss_Anon:\s+(\d+) kB$/m.exec(readProcFile(`/proc/${pid}/smaps_rollup`));
+  if (found === null) throw new Error(`process ${pid} has ended, or the kernel says nothing of its memory`);
+  return Number(found[1]) * 1024;
 }

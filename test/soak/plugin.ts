@@ -33,7 +33,7 @@ interface Call {
 }
 
 /**
- * portmap as processes, fifty at once, some of them killed, some without a place for their state, on one backend until the deadline. What was
+ * portmap as processes, fifty at once, some of them killed, some without a place for their state, on one backend until a time of performance.now(). What was
  * acknowledged is there, whole and once; what was released is gone; everything else is whole or not there.
  */
 export async function soakPlugin(
@@ -51,7 +51,7 @@ export async function soakPlugin(
     const node = new PluginNode(lab, state, backend, tally);
     // How much a whole mapping is.
     await node.learn();
-    while (Date.now() < until) await node.round(random);
+    while (performance.now() < until) await node.round(random);
     await node.removeAll();
   } finally {
     await output(realExec, ['umount', '-l', state]);

@@ -1,31 +1,23 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { seeded } from '../../src/util/seeded.ts';
 import type { Growth } from './growth.ts';
 
-/** What all runs of a soak have had. */
+/** What a soak has had. */
 export interface Soak {
   seed: number;
-  /** How long it has run, by its own account. */
+  /** How long it has run. */
   seconds: number;
-  /** Runs that it took. */
-  runs: number;
   operations: Record<string, number>;
   faults: Record<string, number>;
   violations: string[];
   growth: Growth[];
 }
 
-/** Counts, and keeps what it has counted in a file: the next run continues there. */
+/** Counts. */
 export class Tally {
   readonly soak: Soak;
-  readonly #path: string;
 
-  constructor(path: string, seed: number) {
-    this.#path = path;
-    this.soak = existsSync(path)
-      ? (JSON.parse(readFileSync(path, 'utf8')) as Soak)
-      : { seed, seconds: 0, runs: 0, operations: {}, faults: {}, violations: [], growth: [] };
+  constructor(seed: number) {
+    this.soak = { seed, seconds: 0, operations: {}, faults: {}, violations: [], growth: [] };
   }
 
   operation(name: string, times = 1): void {
@@ -39,11 +31,6 @@ export class Tally {
   violation(what: string): void {
     console.log(`VIOLATION: ${what}`);
     this.soak.violations.push(what);
-  }
-
-  save(): void {
-    mkdirSync(dirname(this.#path), { recursive: true });
-    writeFileSync(this.#path, `${JSON.stringify(this.soak, null, 2)}\n`);
   }
 }
 
