@@ -79,7 +79,7 @@ const ON_BUN = ['./src/portmap/nftables.netns.test.ts'];
  * What `make test-long` runs: pages in a real browser, ways to attach pods that differ in what the doctor reads and not in how it judges, and
  * a run of `heal` without each right of its role.
  */
-const LONG = [
+const LONG = ['test/*-page.netns.test.ts', 'test/topologies.netns.test.ts', 'test/e2e/any-rights.test.ts'];
   './test/*-page.netns.test.ts',
   './test/topologies.netns.test.ts',
   './test/e2e/any-rights.test.ts',

@@ -44,8 +44,7 @@ beforeAll(async () => {
 afterEach(async () => {
   for (const server of servers.splice(0)) await server.stop();
 });
-// Ending the browser may take as long as it is given to end by itself, half a minute.
-afterAll(() => browser?.[Symbol.asyncDispose](), 60_000);
+afterAll(() => browser?.[Symbol.asyncDispose]());
 
 function serve(kind: 'lab' | 'cluster' = 'lab', title?: string): LiveServer {
   const server = new LiveServer(kind, port, title);

@@ -12,6 +12,7 @@ import type { Moment } from './history.ts';
 import { labOrders } from './lab-door.ts';
 import { ACTION_HEADER, type TrafficShown, type UiStart, type WatchState } from './protocol.ts';
 import { runUi, type UiLab, type UiOptions } from './run.ts';
+import { untilEvent } from './testing/event-stream.ts';
 
 const stops: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -65,25 +66,6 @@ async function open(options: Pick<UiOptions, 'watched' | 'finishMs'> & { lab?: U
   };
 }
 
-/** The values of a topic as they come, until one fits. */
-async function until<T>(answer: Response, topic: string, fits: (value: T) => boolean): Promise<T> {
-  const reader = answer.body!.getReader();
-  let text = '';
-  try {
-    for (;;) {
-      for (const [, data] of text.matchAll(new RegExp(`event: ${topic}\\ndata: (.*)\\n\\n`, 'g'))) {
-        const value = JSON.parse(data!) as T;
-        if (fits(value)) return value;
-      }
-      const { value, done } = await reader.read();
-      if (done) throw new Error(`the events ended: ${text}`);
-      text += new TextDecoder().decode(value);
-    }
-  } finally {
-    await reader.cancel();
-  }
-}
-
 async function cluster() {
   const fake = new FakeCluster();
   await fake.addNode('n1');
@@ -118,7 +100,7 @@ describe('the page of a cluster that is not of the lab', () => {
       throw new Error('connection refused');
     };
     fake.disconnect();
-    const trouble = await until<WatchState>(
+    const trouble = await untilEvent<WatchState>(
       await page.get('events'),
       'watch',
       ({ state }) => state === 'trouble',
@@ -148,7 +130,7 @@ describe('the page of a cluster that is not of the lab', () => {
     // Each of the three kinds is tried again with back-off.
     await waitFor('tries', () => denied().length >= 12, { timeoutMs: 10_000 });
     await addPod('other');
-    const { unwatched, state } = await until<WatchState>(
+    const { unwatched, state } = await untilEvent<WatchState>(
       await page.get('events'),
       'watch',
       (value) => value.unwatched !== undefined && value.state === 'waiting',
@@ -252,7 +234,7 @@ describe('the page of a lab', () => {
       return EMPTY;
     };
     const page = await open({ ...rest, watched: { ...watched, look } });
-    const traffic = await until<TrafficShown>(await page.get('events'), 'traffic', () => true);
+    const traffic = await untilEvent<TrafficShown>(await page.get('events'), 'traffic', () => true);
     expect(traffic).toMatchObject({ ports: [{ pod: 'web', strip: 'a' }], leftOut: 0 });
     const before = looks;
     expect(await (await page.order('break', { code: 'plugin-missing' })).json()).toEqual({

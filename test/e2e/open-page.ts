@@ -1,6 +1,7 @@
 import { waitFor } from '../../src/sys/wait.ts';
 import type { Moment } from '../../src/ui/history.ts';
 import { ACTION_HEADER, type UiStart } from '../../src/ui/protocol.ts';
+import { untilEvent } from '../../src/ui/testing/event-stream.ts';
 
 /** The page as a browser has it. */
 export class OpenPage {
@@ -69,23 +70,6 @@ export class OpenPage {
 
   /** Follows a topic until a value of it fits. */
   async until<T>(topic: string, fits: (value: T) => boolean): Promise<T> {
-    const reader = (await this.get('events')).body!.getReader();
-    const decoder = new TextDecoder();
-    let text = '';
-    const deadline = setTimeout(() => reader.cancel(), 60_000);
-    try {
-      for (;;) {
-        for (const [, data] of text.matchAll(new RegExp(`event: ${topic}\\ndata: (.*)\\n\\n`, 'g'))) {
-          const value = JSON.parse(data!) as T;
-          if (fits(value)) return value;
-        }
-        const { value, done } = await reader.read();
-        if (done) throw new Error(`no ${topic} fitted: ${text.slice(-2000)}`);
-        text += decoder.decode(value, { stream: true });
-      }
-    } finally {
-      clearTimeout(deadline);
-      await reader.cancel();
-    }
+    return untilEvent(await this.get('events'), topic, fits);
   }
 }

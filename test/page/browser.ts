@@ -1,13 +1,26 @@
-import { accessSync, chmodSync, constants, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import type { Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
+import { unlessMissing } from '../../src/sys/errno.ts';
 import { waitFor } from '../../src/sys/wait.ts';
 import { type Carried, relayEnd } from './relay.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
 const RELAY = join(import.meta.dir, 'relay.ts');
+
+/** How long a browser may take to end by itself, in milliseconds. */
+const END_MS = 500;
 
 /** By port. */
 type Relays = ReadonlyMap<number, { end: Server; carried: Carried[] }>;
@@ -54,11 +67,14 @@ export interface Exchange {
 export class TestBrowser implements AsyncDisposable {
   readonly directory: string;
   readonly #browser: Browser;
+  /** The process group of the browser and its relays. */
+  readonly #group: number;
   readonly #relays: Relays;
 
-  private constructor(directory: string, browser: Browser, relays: Relays) {
+  private constructor(directory: string, browser: Browser, group: number, relays: Relays) {
     this.directory = directory;
     this.#browser = browser;
+    this.#group = group;
     this.#relays = relays;
   }
 
@@ -66,13 +82,14 @@ export class TestBrowser implements AsyncDisposable {
   static async start(ports: readonly number[] = []): Promise<TestBrowser> {
     const directory = mkdtempSync(join(tmpdir(), 'hostport-page-'));
     const wrapper = join(directory, 'chromium');
+    const leader = join(directory, 'leader');
     const socketOf = (port: number) => join(directory, `relay-${port}`);
     // In the process group of the browser, which is killed as a whole.
     const begun = ports.map((port) => `{ '${process.execPath}' '${RELAY}' ${port} '${socketOf(port)}' & }`);
     const reach = begun.length === 0 ? '' : `ip link set lo up && ${begun.join(' && ')} && `;
     writeFileSync(
       wrapper,
-      `#!/bin/sh\nexec unshare --net sh -c '${reach.replaceAll("'", `'\\''`)}exec ${CHROMIUM} "$@"' sh "$@"\n`,
+      `#!/bin/sh\necho $$ >'${leader}'\nexec unshare --net sh -c '${reach.replaceAll("'", `'\\''`)}exec ${CHROMIUM} "$@"' sh "$@"\n`,
     );
     chmodSync(wrapper, 0o755);
     const relays = new Map(
@@ -83,6 +100,7 @@ export class TestBrowser implements AsyncDisposable {
     );
     const browser = await chromium.launch({
       executablePath: wrapper,
+      env: { ...process.env, TMPDIR: directory },
       args: [
         '--no-sandbox',
         '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost',
@@ -92,7 +110,7 @@ export class TestBrowser implements AsyncDisposable {
     await waitFor('the relays', () => ports.every((port) => existsSync(`${socketOf(port)}.ready`)), {
       timeoutMs: 20_000,
     });
-    return new TestBrowser(directory, browser, relays);
+    return new TestBrowser(directory, browser, Number(readFileSync(leader, 'utf8')), relays);
   }
 
   /** What the browser sent to one of its ports so far, and how that was answered: seen on the way, not as a page sees it. */
@@ -150,7 +168,12 @@ export class TestBrowser implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#browser.close();
+    // On a busy machine it sometimes does not end by itself. It has nothing to save.
+    const late = setTimeout(
+      () => unlessMissing(() => process.kill(-this.#group, 'SIGKILL'), ['ESRCH']),
+      END_MS,
+    );
+    await this.#browser.close().finally(() => clearTimeout(late));
     for (const { end } of this.#relays.values()) end.close();
     rmSync(this.directory, { recursive: true, force: true });
   }

@@ -1,7 +1,7 @@
 import { pageData } from '../../src/page/model.ts';
 import type { Diagnosis } from '../../src/path/model/finding.ts';
 import { realClock } from '../../src/sys/clock.ts';
-import { History } from '../../src/ui/history.ts';
+import { HISTORY_LIMITS, History } from '../../src/ui/history.ts';
 import { newKeys } from '../../src/ui/keys.ts';
 import type { LabOrder } from '../../src/ui/lab-door.ts';
 import { liveDocument } from '../../src/ui/live-document.ts';
@@ -13,15 +13,15 @@ import type { PageCluster } from './clusters.ts';
 
 /** The server of the live page with made-up clusters, which a test shows one after another. */
 export class LiveServer {
-  readonly history = new History();
+  /** How many clusters were shown: ten seconds of their own time each. */
+  #time = 0;
+  readonly history = new History(HISTORY_LIMITS, { monotonic: () => 10_000 * this.#time });
   readonly topics: Topics<UiTopics>;
   readonly orders: LabOrder[] = [];
   readonly #kind: UiStart['kind'];
   readonly #title: string;
   readonly #keys = newKeys();
   #server: UiServer;
-  /** How many clusters were shown: ten seconds of their own time each. */
-  #time = 0;
   /** What becomes of an order. */
   answer: (order: LabOrder) => Outcome | Promise<Outcome> = () => ({ status: 200, ok: true, text: 'done' });
 
@@ -53,7 +53,7 @@ export class LiveServer {
     this.topics.publish('moment', this.history.last!);
   }
 
-  /** Lets so many milliseconds pass, as the clusters date themselves. */
+  /** Lets so many milliseconds pass, also as the clusters date themselves. */
   pass(ms: number): void {
     this.#time += ms / 10_000;
   }
