@@ -154,7 +154,7 @@ describe.skipIf(missing !== undefined)(`the README${missing ? ` (${missing})` : 
     const refused = await lab.hostport('break', 'capability-missing', '--node', 'kind-worker');
     expect(refused.code).toBe(1);
     expect(refused.stderr).toContain(
-      '000-cilium-portmap.conflist of kind-worker is mounted into the node from outside',
+      'cannot inject capability-missing: on kind-worker: /etc/cni/net.d/000-cilium-portmap.conflist is mounted into the node from outside',
     );
     const cluster = 'Cluster "kind" of the lab\n';
     expect(await lab.must('break', 'capability-missing')).toStartWith(

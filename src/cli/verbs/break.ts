@@ -2,9 +2,10 @@ import { InvalidArgumentError } from 'commander';
 import { dnsSubdomainErrors } from '../../kube/names.ts';
 import { requireNodes } from '../../lab/cluster/record.ts';
 import { LabPlaces } from '../../lab/doctor/places.ts';
-import { collectLabWorld, labClient } from '../../lab/doctor/source.ts';
+import { labClient } from '../../lab/doctor/source.ts';
 import { faultOf } from '../../lab/faults/index.ts';
-import { chooseTargets, FaultBook, injectSomewhere, restore } from '../../lab/inject/book.ts';
+import { FaultBook, restore } from '../../lab/inject/book.ts';
+import { breakLab } from '../../lab/inject/break.ts';
 import { labFaultDoor } from '../../lab/inject/lab-door.ts';
 import { restartMeanings } from '../../path/diagnose/advice.ts';
 import type { Failure } from '../../path/stages/failure.ts';
@@ -82,18 +83,19 @@ function breakVerb() {
       await interruptible(async (signal) => {
         requireNodes('inject a failure', record, options.node === undefined ? [] : [options.node]);
         await using places = new LabPlaces(record);
-        const world = await collectLabWorld(places, { probes: false, signal });
-        const targets = chooseTargets(world, { node: options.node, ...options.pod });
-        const door = labFaultDoor(places, await labClient(record), signal);
-        const { target, created } = await injectSomewhere(new FaultBook(record), door, failure, targets);
         const layout = layoutOf(process.stdout);
-        const lines = [
-          title,
-          `${failure.code} on ${target.node}, for pod ${podName(target.pod)}: ${faultOf(failure).does}`,
-          ...(created.length === 0 ? [] : [`created for it: ${created.join(', ')}`]),
-          `See it with "${calledAs()} doctor${flags}", undo it with "${calledAs()} unbreak${flags}".`,
-        ];
-        process.stdout.write(lines.map((line) => paragraph(line, layout)).join(''));
+        const say = (line: string) => process.stdout.write(paragraph(line, layout));
+        const wish = { node: options.node, ...options.pod };
+        const { hiddenBy } = await breakLab(places, failure, wish, signal, ({ target, created }) => {
+          say(title);
+          say(`${failure.code} on ${target.node}, for pod ${podName(target.pod)}: ${faultOf(failure).does}`);
+          if (created.length > 0) say(`created for it: ${created.join(', ')}`);
+        });
+        const see =
+          hiddenBy.length === 0
+            ? `See it with "${calledAs()} doctor${flags}"`
+            : `It shows once ${hiddenBy.join(' and ')} is fixed: "${calledAs()} doctor${flags}"`;
+        say(`${see}, undo it with "${calledAs()} unbreak${flags}".`);
       });
     });
   addTargetOptions(verb, 'contexts');

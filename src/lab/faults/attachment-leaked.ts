@@ -1,5 +1,5 @@
 import { withoutPortmap } from '../../path/heal/list-document.ts';
-import { editActiveList, restoreConfDir, snapshotConfDir } from '../inject/conf-dir.ts';
+import { editActiveList, rememberList, restoreConfDir, snapshotConfDir } from '../inject/conf-dir.ts';
 import { echoPod } from '../inject/echo-pod.ts';
 import type { Fault } from '../inject/fault.ts';
 import { removeMapping } from '../inject/mapping.ts';
@@ -10,7 +10,7 @@ const PORT = 8093;
 
 export const fault: Fault = {
   does: 'creates a pod, removes portmap from the configuration while the pod is deleted, and restores it',
-  remember: (door, { node }) => snapshotConfDir(door, node),
+  remember: rememberList,
   async inject(door, target) {
     const before = await snapshotConfDir(door, target.node);
     const pod = { ...target.pod, name: LEAVER };

@@ -1,5 +1,5 @@
 import { formatDocument, withoutPortmap } from '../../path/heal/list-document.ts';
-import { activeList, CONF_DIR, snapshotConfDir } from '../inject/conf-dir.ts';
+import { activeList, CONF_DIR, rememberList } from '../inject/conf-dir.ts';
 import type { Fault } from '../inject/fault.ts';
 
 /** Where a file waits to be moved into the configuration directory: on the same file system, not in it. */
@@ -7,7 +7,7 @@ const ASIDE = '/etc/cni/moved-in.conflist';
 
 export const fault: Fault = {
   does: 'lets the runtime load a configuration without portmap, moves the right one in from another directory, and recreates the pod',
-  remember: (door, { node }) => snapshotConfDir(door, node),
+  remember: rememberList,
   async inject(door, target) {
     await door.recreate(target, async () => {
       const { path, list } = await activeList(door, target.node);

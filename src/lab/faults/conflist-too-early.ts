@@ -9,7 +9,8 @@ export const fault: Fault = {
   async remember(door, target) {
     if (!(await door.list(target.node, DIRECTORY)).includes('cilium.sock')) {
       throw new UnsuitableTarget(
-        `node ${target.node} has no agent of a primary plugin: conflist-too-early needs the network of examples/kind-cilium-portmap`,
+        'no agent of a primary plugin has a socket there',
+        'it needs the network of examples/kind-cilium-portmap',
       );
     }
     return null;

@@ -1,4 +1,4 @@
-import { activeList, CONF_DIR, restoreConfDir, snapshotConfDir } from '../inject/conf-dir.ts';
+import { activeList, CONF_DIR, rememberList, restoreConfDir } from '../inject/conf-dir.ts';
 import type { Fault } from '../inject/fault.ts';
 import { BIN_DIR } from '../inject/plugin-files.ts';
 
@@ -25,7 +25,7 @@ exec /usr/local/bin/hostport cni $verb --conf '${list}' --path ${BIN_DIR} --cont
 
 export const fault: Fault = {
   does: 'puts a configuration of Multus, as versions before 3.7 generate it, before the list in use, and recreates the pod',
-  remember: (door, { node }) => snapshotConfDir(door, node),
+  remember: rememberList,
   async inject(door, target) {
     const { node } = target;
     const { name, list } = await activeList(door, node);

@@ -1,5 +1,5 @@
 import { changePortmap } from '../../path/heal/list-document.ts';
-import { editActiveList, restoreConfDir, snapshotConfDir } from '../inject/conf-dir.ts';
+import { editActiveList, rememberList, restoreConfDir } from '../inject/conf-dir.ts';
 import type { Fault } from '../inject/fault.ts';
 
 /** Where the lab's nodes have the programs that all iptables commands are links to. */
@@ -7,7 +7,7 @@ const PROGRAMS = ['/usr/sbin/xtables-nft-multi', '/usr/sbin/xtables-legacy-multi
 
 export const fault: Fault = {
   does: 'selects the iptables backend in the configuration, removes the iptables programs, and recreates the pod',
-  remember: (door, { node }) => snapshotConfDir(door, node),
+  remember: rememberList,
   async inject(door, target) {
     await door.recreate(target, async () => {
       await editActiveList(door, target.node, (list) =>

@@ -1,4 +1,4 @@
-import type { Fault, FaultDoor, FaultTarget } from '../inject/fault.ts';
+import { type Fault, type FaultDoor, type FaultTarget, UnsuitableTarget } from '../inject/fault.ts';
 
 /** The table of the fault: at the device itself, where no chain of the node's firewall sees what is dropped. */
 const TABLE = 'hostport_fault';
@@ -7,7 +7,11 @@ const TABLE = 'hostport_fault';
 async function deviceOf(door: FaultDoor, { node, nodeAddress }: FaultTarget): Promise<string> {
   const shown = await door.run(node, ['ip', '-o', 'address', 'show', 'to', `${nodeAddress}/32`]);
   const device = shown.match(/^\d+: (\S+)/)?.[1];
-  if (device === undefined) throw new Error(`node ${node}: no device has ${nodeAddress}`);
+  if (device === undefined)
+    throw new UnsuitableTarget(
+      `no device has the node's address ${nodeAddress}`,
+      'choose another node with --node',
+    );
   return device;
 }
 

@@ -1,4 +1,4 @@
-import { editActiveList, restoreConfDir, snapshotConfDir } from '../inject/conf-dir.ts';
+import { editActiveList, rememberList, restoreConfDir } from '../inject/conf-dir.ts';
 import type { Fault } from '../inject/fault.ts';
 import { bringPortmapBack, portmapPaths, putPortmapAside } from '../inject/plugin-files.ts';
 
@@ -14,7 +14,7 @@ exit 1
 
 export const fault: Fault = {
   does: 'replaces portmap with one that supports CNI only up to 0.3.1, sets cniVersion 0.4.0 in the configuration, and recreates the pod',
-  remember: (door, { node }) => snapshotConfDir(door, node),
+  remember: rememberList,
   async inject(door, target) {
     await door.recreate(target, async () => {
       await putPortmapAside(door, target);

@@ -1,6 +1,6 @@
 import { settingOf } from '../../path/stages/forwarded/rp-filter-strict.ts';
 import { reversePathDrops } from '../../path/view/reverse-path-drops.ts';
-import type { Fault, FaultDoor, FaultTarget } from '../inject/fault.ts';
+import { type Fault, type FaultDoor, type FaultTarget, UnsuitableTarget } from '../inject/fault.ts';
 import { podLink } from '../inject/pod-link.ts';
 import { writeSysctl } from '../inject/sysctl.ts';
 
@@ -14,7 +14,8 @@ const HALVES = ['0.0.0.0/1', '128.0.0.0/1'];
 async function routerOf(door: FaultDoor, { node }: FaultTarget, netns: string): Promise<string> {
   const shown = await door.run(node, ['ip', '-n', netns, 'route', 'show', 'default']);
   const router = shown.match(/via (\S+)/)?.[1];
-  if (router === undefined) throw new Error(`node ${node}: namespace ${netns} has no default gateway`);
+  if (router === undefined)
+    throw new UnsuitableTarget('the pod has no default gateway', 'choose another pod with --pod');
   return router;
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { catalogue } from '../../path/stages/index.ts';
 import { podOn, smallWorld } from '../../path/testing/small-world.ts';
-import { chooseTargets, FaultBook, restore } from './book.ts';
+import { chooseTargets, FaultBook, inject, injectSomewhere, restore } from './book.ts';
 import type { FaultDoor, FaultTarget } from './fault.ts';
 
 // A failure that is undone by one look at the node, when the device that it was about is gone.
@@ -64,20 +64,90 @@ test('only those that were chosen', async () => {
 
 describe('the pods that a failure may be injected for', () => {
   const world = smallWorld([podOn('n1', 'a', 80), podOn('n2', 'b', 80)]);
+  const there = 'choose one of a on n1, b on n2';
 
   test.each<[string, Parameters<typeof chooseTargets>[1], string]>([
-    ['of another name', { pod: 'c' }, ': pod c; there are a on n1, b on n2'],
-    ['of another namespace', { namespace: 'shop', pod: 'a' }, ': pod shop/a; there are a on n1, b on n2'],
-    ['of another node', { node: 'n1', pod: 'b' }, ': pod b on node n1; there are a on n1, b on n2'],
-  ])('%s: the error says which there are', (_, wishes, said) => {
-    expect(() => chooseTargets(world, wishes)).toThrow(
-      `cannot inject a failure: no pod with a hostPort${said}`,
-    );
+    ['of another name', { pod: 'c' }, `no pod c with a hostPort; ${there}`],
+    ['of another namespace', { namespace: 'shop', pod: 'a' }, `no pod shop/a with a hostPort; ${there}`],
+    ['of another node', { node: 'n1', pod: 'b' }, `no pod b with a hostPort on node n1; ${there}`],
+    ['of a node without any', { node: 'n3' }, `no pod with a hostPort on node n3; ${there}`],
+    ['that do not run', {}, 'no pod that could have it runs: a on n1, b on n2; "hostport doctor" shows why'],
+    [
+      'that do not run, of one node',
+      { node: 'n2' },
+      'no pod that could have it runs: b on n2; "hostport doctor" shows why',
+    ],
+  ])('%s: the error says what there is', (_, wishes, said) => {
+    expect(() => chooseTargets(world, wishes)).toThrow(new RegExp(`^cannot inject a failure: ${said}$`));
   });
 
   test('none at all: the error says to deploy one', () => {
     expect(() => chooseTargets(smallWorld([]), {})).toThrow(
-      'no pod with a hostPort in the cluster; deploy one first',
+      /^cannot inject a failure: no pod of the cluster has a hostPort; deploy one first$/,
     );
+  });
+});
+
+describe('injecting', () => {
+  const never = new AbortController().signal;
+  const named = (code: string) => catalogue.find((entry) => entry.code === code)!;
+
+  /** A lab whose nodes run these commands: by their first words, in what they print. */
+  function labOf(answers: Readonly<Record<string, string>>, log: string[] = []) {
+    const doorFor = (signal: AbortSignal) =>
+      ({
+        list: async () => [],
+        watchesConfDir: async () => false,
+        async run(node: string, argv: readonly string[]) {
+          signal.throwIfAborted();
+          log.push(`${node}: ${argv.join(' ')}`);
+          const known = Object.keys(answers).find((words) => argv.join(' ').startsWith(words));
+          return known === undefined ? '' : answers[known]!;
+        },
+      }) as unknown as FaultDoor;
+    return { book, doorFor };
+  }
+
+  test('why no node suits is said once for all nodes of which it is so', async () => {
+    const targets = ['n1', 'n2'].map(target);
+    await expect(injectSomewhere(labOf({}), named('mapping-missing'), targets, never)).rejects.toThrow(
+      'cannot inject mapping-missing: on n1, n2: table nat has no chain CNI-HOSTPORT-DNAT: portmap has the nftables backend there, or has mapped no port yet; choose a node on which portmap has the iptables backend with --node',
+    );
+    await expect(injectSomewhere(labOf({}), named('plugin-order-wrong'), targets, never)).rejects.toThrow(
+      'cannot inject plugin-order-wrong: on n1, n2: no configuration is in /etc/cni/net.d; choose another node with --node',
+    );
+    expect(await remembered()).toEqual(['first', 'second', 'third']);
+  });
+
+  test('what no lab can have is refused at once, with where to read about it', async () => {
+    const log: string[] = [];
+    await expect(
+      injectSomewhere(labOf({}, log), named('runtime-owns-hostports'), [target('n1')], never),
+    ).rejects.toThrow(
+      'cannot inject runtime-owns-hostports: it takes CRI-O as the runtime, and nodes of the lab have containerd; "hostport doctor --explain runtime-owns-hostports" says what is known of it',
+    );
+    expect(log).toEqual([]);
+  });
+
+  test('what is interrupted half way is undone all the same', async () => {
+    const log: string[] = [];
+    const controller = new AbortController();
+    const lab = labOf({ 'iptables -w -t nat -S': '-N CNI-HOSTPORT-DNAT', 'iptables-save': '*nat' }, log);
+    const doorFor = (signal: AbortSignal) => {
+      const door = lab.doorFor(signal);
+      return {
+        ...door,
+        async run(node: string, argv: readonly string[]) {
+          if (argv.includes('-F')) controller.abort(new Error('interrupted'));
+          return door.run(node, argv);
+        },
+      };
+    };
+    const injector = { book, doorFor };
+    await expect(inject(injector, named('mapping-missing'), target('n1'), controller.signal)).rejects.toThrow(
+      /^interrupted$/,
+    );
+    expect(log.at(-1)).toBe('n1: iptables-restore -w -T nat');
+    expect(await remembered()).toEqual(['first', 'second', 'third']);
   });
 });

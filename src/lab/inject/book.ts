@@ -89,13 +89,30 @@ export class FaultBook {
   }
 }
 
-/** Injects a failure for a target; how to undo it is written down first. One failure of a kind a node at a time. */
+/** What a failure is injected by. */
+export interface Injector {
+  book: FaultBook;
+  /** The door into the lab, whose work ends when the signal aborts. */
+  doorFor(signal: AbortSignal): FaultDoor;
+}
+
+/** A signal of what must be done although somebody interrupts. */
+export const UNINTERRUPTED = new AbortController().signal;
+
+/**
+ * Injects a failure for a target; how to undo it is written down first. One failure of a kind a node at a time. What fails or is interrupted is
+ * undone. `through` is what is between the fault and its door.
+ */
 export async function inject(
-  book: FaultBook,
-  door: FaultDoor,
+  { book, doorFor }: Injector,
   failure: Failure,
   target: FaultTarget,
-): Promise<void> {
+  signal: AbortSignal,
+  through: (door: FaultDoor) => FaultDoor = (door) => door,
+): Promise<Injected> {
+  const { impossible, remember, inject: injectFault } = faultOf(failure);
+  if (impossible !== undefined) throw impossibleError(failure, impossible);
+  const door = through(doorFor(signal));
   const isThis = (entry: Injected) => entry.failure === failure && entry.target.node === target.node;
   const refuseTwice = (entries: readonly Injected[]) => {
     if (!entries.some(isThis)) return;
@@ -104,22 +121,45 @@ export async function inject(
     );
   };
   refuseTwice(await book.list());
-  const memo = (await faultOf(failure).remember?.(door, target)) ?? null;
+  const injected = { failure, target, memo: (await remember?.(door, target)) ?? null };
   await book.update((entries) => {
     refuseTwice(entries);
-    return [...entries, { failure, target, memo }];
+    return [...entries, injected];
   });
   try {
-    await faultOf(failure).inject(door, target);
+    await injectFault(door, target);
   } catch (cause) {
     // Half a failure is not one of the known failures.
-    const errors: [unknown, ...unknown[]] = [cause];
-    await restore(book, door, isThis).then(
-      ({ failed }) => errors.push(...failed.map(({ entry, cause: why }) => undoError(entry, why))),
-      (error) => errors.push(error),
-    );
-    throw combinedError(errors);
+    throw await undone({ book, doorFor }, injected, cause);
   }
+  return injected;
+}
+
+/** Undoes what ended with an error; returns that error, with why it could not be undone. */
+export async function undone(
+  { book, doorFor }: Injector,
+  { failure, target }: Injected,
+  cause: unknown,
+): Promise<unknown> {
+  const errors: [unknown, ...unknown[]] = [cause];
+  const isThis = (entry: Injected) => entry.failure === failure && entry.target.node === target.node;
+  await restore(book, doorFor(UNINTERRUPTED), isThis).then(
+    ({ failed }) => errors.push(...failed.map(({ entry, cause: why }) => undoError(entry, why))),
+    (error) => errors.push(error),
+  );
+  return combinedError(errors);
+}
+
+/** Refuses a failure that no lab can have, before anything is looked at. */
+export function refuseImpossible(failure: Failure): void {
+  const { impossible } = faultOf(failure);
+  if (impossible !== undefined) throw impossibleError(failure, impossible);
+}
+
+function impossibleError({ code }: Failure, why: string): InputError {
+  return new InputError(
+    `cannot inject ${code}: ${why}; "${calledAs()} doctor --explain ${code}" says what is known of it`,
+  );
 }
 
 function undoError({ failure, target }: Injected, cause: unknown): Error {
@@ -158,8 +198,14 @@ export async function restore(
   return { undone, failed };
 }
 
-/** Pods that an error names. */
+/** How many pods an error names. */
 const SHOWN = 10;
+
+function listed(names: Iterable<string>): string {
+  const all = [...new Set(names)];
+  const more = all.length > SHOWN ? ` and ${all.length - SHOWN} more` : '';
+  return `${all.slice(0, SHOWN).join(', ')}${more}`;
+}
 
 /** Targets that a failure may be injected for: the mappings that match the wishes and whose pods run, one per node. */
 export function chooseTargets(
@@ -175,26 +221,16 @@ export function chooseTargets(
   );
   const running = suits.filter(({ sandbox }) => sandbox !== undefined && sandbox.ips.length > 0);
   if (running.length === 0) {
-    const whose = [
-      ...(wishes.pod === undefined
-        ? []
-        : [`pod ${wishes.namespace === undefined ? '' : `${wishes.namespace}/`}${wishes.pod}`]),
-      ...(wishes.node === undefined ? [] : [`on node ${wishes.node}`]),
-    ].join(' ');
-    if (suits.length === 0) {
-      const there = [
-        ...new Set(
-          scene.paths.map(({ node, subject }) => `${podName(subject.pod!)} on ${node?.name ?? 'no node'}`),
-        ),
-      ];
+    const place = ({ node, subject }: (typeof suits)[number]) =>
+      `${podName(subject.pod!)} on ${node?.name ?? 'no node'}`;
+    if (scene.paths.length === 0)
+      throw new InputError('cannot inject a failure: no pod of the cluster has a hostPort; deploy one first');
+    if (suits.length === 0)
       throw new InputError(
-        `cannot inject a failure: no pod with a hostPort${whose === '' ? ' in the cluster' : `: ${whose}`}; ${
-          there.length === 0 ? 'deploy one first' : `there are ${there.slice(0, SHOWN).join(', ')}`
-        }`,
+        `cannot inject a failure: no pod${nameIn(wishes)} with a hostPort${wishes.node === undefined ? '' : ` on node ${wishes.node}`}; choose one of ${listed(scene.paths.map(place))}`,
       );
-    }
     throw new UserError(
-      `cannot inject a failure: no pod with a hostPort runs${whose === '' ? '' : `: ${whose}`}; run "${calledAs()} doctor" to see why`,
+      `cannot inject a failure: no pod that could have it runs: ${listed(suits.map(place))}; "${calledAs()} doctor" shows why`,
     );
   }
   const onePerNode = new Map([...running].reverse().map((path) => [path.node!.name, path]));
@@ -211,9 +247,8 @@ export function chooseTargets(
   });
 }
 
-/** For what a failure was injected, and which objects it created in the cluster: `pod default/echo-leaked`. */
-export interface InjectedSomewhere {
-  target: FaultTarget;
+/** What was injected, and which objects it created in the cluster: `pod default/echo-leaked`. */
+export interface InjectedSomewhere extends Injected {
   created: string[];
 }
 
@@ -235,23 +270,42 @@ function noting(door: FaultDoor, names: Set<string>): FaultDoor {
   };
 }
 
+/** None of some targets suits a failure. */
+export class NoSuitableTarget extends UserError {
+  override name = 'NoSuitableTarget';
+}
+
 /** Injects a failure for the first of some targets that suits it. */
 export async function injectSomewhere(
-  book: FaultBook,
-  door: FaultDoor,
+  injector: Injector,
   failure: Failure,
   targets: readonly FaultTarget[],
+  signal: AbortSignal,
 ): Promise<InjectedSomewhere> {
-  const refusals: string[] = [];
+  const refusals: { node: string; cause: UnsuitableTarget }[] = [];
   for (const target of targets) {
     const created = new Set<string>();
     try {
-      await inject(book, noting(door, created), failure, target);
-      return { target, created: [...created] };
+      const injected = await inject(injector, failure, target, signal, (door) => noting(door, created));
+      return { ...injected, created: [...created] };
     } catch (cause) {
       if (!(cause instanceof UnsuitableTarget)) throw cause;
-      refusals.push(cause.message);
+      refusals.push({ node: target.node, cause });
     }
   }
-  throw new UnsuitableTarget(`cannot inject ${failure.code}: ${refusals.join('; ')}`);
+  throw new NoSuitableTarget(`cannot inject ${failure.code}: ${reasonsOf(refusals)}`);
+}
+
+/** Why no node suits, each reason once with its nodes, and what to do. */
+function reasonsOf(refusals: readonly { node: string; cause: UnsuitableTarget }[]): string {
+  const byReason = Map.groupBy(refusals, ({ cause }) => cause.why);
+  const reasons = [...byReason].map(([why, of]) => `on ${of.map(({ node }) => node).join(', ')}: ${why}`);
+  const advice = new Set(refusals.map(({ cause }) => cause.advice));
+  return [...reasons, ...advice].join('; ');
+}
+
+/** The name that a wish gives a pod, with a blank before it. */
+function nameIn({ namespace, pod }: { namespace?: string; pod?: string }): string {
+  if (pod === undefined) return namespace === undefined ? '' : ` of namespace ${namespace}`;
+  return ` ${namespace === undefined ? '' : `${namespace}/`}${pod}`;
 }

@@ -1,9 +1,11 @@
 import { configFileOrder } from '../../cni/conflist.ts';
-import { formatDocument, type ListDocument } from '../../path/heal/list-document.ts';
-import { type Fault, type FaultDoor, type Memo, UnsuitableTarget } from './fault.ts';
+import { formatDocument, isPortmap, type ListDocument } from '../../path/heal/list-document.ts';
+import { type Fault, type FaultDoor, type FaultTarget, type Memo, UnsuitableTarget } from './fault.ts';
 
 /** Where the lab's runtime looks for configurations. */
 export const CONF_DIR = '/etc/cni/net.d';
+
+const OTHER_NODE = 'choose another node with --node';
 
 /** Everything in the configuration directory of a node, as a memo: name to content. Refuses a node where it cannot be changed. */
 export async function snapshotConfDir(door: FaultDoor, node: string): Promise<{ [name: string]: string }> {
@@ -12,12 +14,14 @@ export async function snapshotConfDir(door: FaultDoor, node: string): Promise<{ 
   const mounted = names.find((name) => mounts.has(`${CONF_DIR}/${name}`));
   if (mounted !== undefined) {
     throw new UnsuitableTarget(
-      `${CONF_DIR}/${mounted} of ${node} is mounted into the node from outside, and cannot be changed there; choose another node with --node`,
+      `${CONF_DIR}/${mounted} is mounted into the node from outside, and cannot be changed there`,
+      OTHER_NODE,
     );
   }
   if (await door.watchesConfDir(node)) {
     throw new UnsuitableTarget(
-      `an agent on ${node} watches ${CONF_DIR} and undoes every change there at once; with Cilium, that is its value cni.exclusive=true`,
+      `an agent watches ${CONF_DIR} and undoes every change there at once`,
+      'with Cilium, set its value cni.exclusive=false first',
     );
   }
   const files = await Promise.all(
@@ -47,21 +51,40 @@ export async function restoreConfDir(door: FaultDoor, node: string, memo: Memo):
 
 /** How to undo a fault that changes only the configuration directory of its target's node. */
 export const puttingBackConfDir: Required<Pick<Fault, 'remember' | 'restore'>> = {
-  remember: (door, { node }) => snapshotConfDir(door, node),
+  remember: rememberList,
   restore: (door, { node }, memo) => restoreConfDir(door, node, memo),
 };
 
-/** The list that the runtime of a lab's node uses: what faults start from. */
+/** The list that the runtime of a lab's node uses and that chains portmap: what faults start from. */
 export async function activeList(
   door: FaultDoor,
   node: string,
 ): Promise<{ name: string; path: string; list: ListDocument }> {
   const [name] = configFileOrder(await door.list(node, CONF_DIR));
-  if (name === undefined || !name.endsWith('.conflist')) {
-    throw new Error(`node ${node} uses ${name ?? 'no configuration'}; want a .conflist that chains portmap`);
-  }
   const path = `${CONF_DIR}/${name}`;
-  return { name, path, list: JSON.parse((await door.read(node, path)) ?? '') as ListDocument };
+  const content = name === undefined ? undefined : await door.read(node, path);
+  if (name === undefined || content === undefined)
+    throw new UnsuitableTarget(`no configuration is in ${CONF_DIR}`, OTHER_NODE);
+  const list = readJson(content) as Partial<ListDocument> | undefined;
+  if (!Array.isArray(list?.plugins) || !list.plugins.some(isPortmap))
+    throw new UnsuitableTarget(`${name}, which the runtime uses, is no list that chains portmap`, OTHER_NODE);
+  return { name, path, list: list as ListDocument };
+}
+
+/** A configuration that a person may have written; undefined when it is no JSON. */
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    if (cause instanceof SyntaxError) return undefined;
+    throw cause;
+  }
+}
+
+/** The memo of a fault that changes the list in use: that is there, and all that is beside it. */
+export async function rememberList(door: FaultDoor, { node }: FaultTarget): Promise<Memo> {
+  await activeList(door, node);
+  return snapshotConfDir(door, node);
 }
 
 /** Changes the list in use, in place, as an administrator's editor would. */

@@ -1,9 +1,19 @@
 import type { HostPort, Subject } from '../../path/model/finding.ts';
 import { UserError } from '../../util/errors.ts';
 
-/** A failure cannot be injected for this target, but perhaps for another. Thrown before anything is changed. */
+/** A failure cannot be injected for this target, but perhaps for another. Whatever was changed for it can be undone. */
 export class UnsuitableTarget extends UserError {
   override name = 'UnsuitableTarget';
+  /** What was seen, in words that are the same for every node on which it is so. */
+  readonly why: string;
+  /** What to do instead. */
+  readonly advice: string;
+
+  constructor(why: string, advice: string) {
+    super(`${why}; ${advice}`);
+    this.why = why;
+    this.advice = advice;
+  }
 }
 
 /** JSON, so that another process can undo what one did. */
@@ -30,7 +40,9 @@ export interface FaultDoor {
   write(node: string, path: string, content: string, mode?: string): Promise<void>;
   /** Names in a directory of a node, sorted; none when there is no such directory. */
   list(node: string, path: string): Promise<string[]>;
-  /** Creates API objects (as `kubectl apply -f` would) and returns when the API has them. */
+  /**
+   * Creates API objects and returns when the API has them. Rejects with an {@link UnsuitableTarget} where somebody else has an object of that name.
+   */
   apply(objects: readonly Record<string, unknown>[]): Promise<void>;
   /** The object, or undefined. */
   get(
@@ -38,9 +50,9 @@ export interface FaultDoor {
     namespace: string | undefined,
     name: string,
   ): Promise<Record<string, unknown> | undefined>;
-  /** Reasons of the events about a pod. */
+  /** Reasons of the events about the pod that has this name now. */
   eventReasons(namespace: string, pod: string): Promise<string[]>;
-  /** Deletes an API object and returns when it is gone; nothing there is fine. */
+  /** Deletes an object that {@link apply} created and returns when it is gone; nothing there is fine, and somebody else's is left alone. */
   remove(kind: string, namespace: string | undefined, name: string): Promise<void>;
   /** Assigns a pod to a node as a scheduler does, with its event; one that has a node is left as it is. */
   assign(namespace: string, pod: string, node: string): Promise<void>;
@@ -66,7 +78,7 @@ export interface FaultDoor {
 export interface Fault {
   /** What is done, to which part of the node or the cluster, in a line. */
   does: string;
-  /** Why no lab can have the failure: then {@link inject} refuses for every target, and what is known of it is proved on recorded nodes alone. */
+  /** Why no lab can have the failure: it is never injected, and what is known of it is proved on recorded nodes alone. */
   impossible?: string;
   /** What undoing it needs to know of how things were. Asked, and written down, before anything is done. */
   remember?(door: FaultDoor, target: FaultTarget): Promise<Memo>;

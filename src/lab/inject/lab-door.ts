@@ -6,8 +6,10 @@ import { isMirrorPod } from '../../kube/pods.ts';
 import { events, pods, type Resource, services } from '../../kube/resources.ts';
 import type { KubeObject, Pod } from '../../kube/types.ts';
 import { known } from '../../path/model/observed.ts';
+import { calledAs } from '../../sys/called-as.ts';
 import { ExecError } from '../../sys/exec.ts';
 import { waitFor } from '../../sys/wait.ts';
+import { UserError } from '../../util/errors.ts';
 import type { LabPlaces } from '../doctor/places.ts';
 import { type FaultDoor, type FaultTarget, UnsuitableTarget } from './fault.ts';
 
@@ -24,6 +26,10 @@ const HELD = ['DaemonSet', 'Job', 'ReplicaSet', 'ReplicationController', 'Statef
 
 /** An annotation that says nothing. */
 const TOUCHED = 'hostport.example/touched';
+/** The annotation of objects that faults created: no other is removed. */
+const INJECTED = 'hostport.example/injected';
+
+const OTHER_POD = 'choose another pod with --pod';
 
 /** The kinds of objects that faults create. */
 const RESOURCES: Readonly<Record<string, Resource<KubeObject>>> = { Pod: pods, Service: services };
@@ -80,7 +86,7 @@ export function labFaultDoor(places: LabPlaces, client: ApiClient, signal: Abort
 
     async watchesConfDir(node) {
       const report = await places.report(node, signal);
-      if ('unknown' in report) throw new Error(`node ${node}: ${report.unknown}`);
+      if ('unknown' in report) throw unread(node, report.unknown);
       return known(report.value.cni.ciliumAgents)?.some(({ watches }) => watches) ?? false;
     },
 
@@ -114,9 +120,17 @@ export function labFaultDoor(places: LabPlaces, client: ApiClient, signal: Abort
       for (const object of objects) {
         const { kind, metadata } = object as KubeObject;
         const resource = resourceOf(kind);
-        await client.create(resource, object as KubeObject).catch((error) => {
-          if (!hasReason(error, 'AlreadyExists')) throw error;
-        });
+        const own = { ...metadata, annotations: { ...metadata?.annotations, [INJECTED]: 'true' } };
+        try {
+          await client.create(resource, { ...(object as KubeObject), metadata: own });
+        } catch (cause) {
+          if (!hasReason(cause, 'AlreadyExists')) throw cause;
+          const name = `${metadata?.namespace}/${metadata?.name}`;
+          throw new UnsuitableTarget(
+            `${resource.kind} ${name} exists already, and is not changed`,
+            `remove it, or choose a pod of another namespace with --pod`,
+          );
+        }
         await client.get(resource, metadata?.name ?? '', metadata?.namespace);
       }
     },
@@ -126,14 +140,21 @@ export function labFaultDoor(places: LabPlaces, client: ApiClient, signal: Abort
       return object as Record<string, unknown> | undefined;
     },
 
-    async eventReasons(namespace, pod) {
+    async eventReasons(namespace, name) {
+      // Events of a pod that had the name before stay for an hour.
+      const uid = (await client.get(pods, name, namespace).catch(notFound))?.metadata?.uid;
+      if (uid === undefined) return [];
       const { items } = await client.list(events, { namespace });
       return items
-        .filter(({ involvedObject: { kind, name } }) => kind === 'Pod' && name === pod)
+        .filter(({ involvedObject }) => involvedObject.uid === uid)
         .flatMap(({ reason }) => reason ?? []);
     },
 
-    remove: (kind, namespace, name) => gone(resourceOf(kind), namespace, name),
+    async remove(kind, namespace, name) {
+      const resource = resourceOf(kind);
+      const found = await client.get(resource, name, namespace).catch(notFound);
+      if (found?.metadata?.annotations?.[INJECTED] !== undefined) await gone(resource, namespace, name);
+    },
 
     async assign(namespace, name, node) {
       const pod = await client.get(pods, name, namespace);
@@ -159,13 +180,15 @@ export function labFaultDoor(places: LabPlaces, client: ApiClient, signal: Abort
     async recreate({ pod: { namespace, name } }: FaultTarget, meanwhile) {
       const pod = await client.get(pods, name, namespace);
       if (isMirrorPod(pod))
-        throw new Error(
-          `cannot recreate pod ${namespace}/${name}: it is static, and only its node's kubelet can create it`,
+        throw new UnsuitableTarget(
+          `pod ${namespace}/${name} is static, and only its node's kubelet can recreate it`,
+          OTHER_POD,
         );
       const controller = pod.metadata?.ownerReferences?.find((owner) => owner.controller);
       if (controller !== undefined && !HELD.includes(controller.kind)) {
         throw new UnsuitableTarget(
           `pod ${namespace}/${name} is of ${controller.kind} ${controller.name}, which may recreate it before the failure is there`,
+          OTHER_POD,
         );
       }
       const release = controller === undefined ? undefined : await holdControllers();
@@ -197,9 +220,9 @@ export function labFaultDoor(places: LabPlaces, client: ApiClient, signal: Abort
         `the sandbox of ${namespace}/${name} to go`,
         async () => {
           const report = await places.report(node, signal);
-          if ('unknown' in report) throw new Error(`node ${node}: ${report.unknown}`);
+          if ('unknown' in report) throw unread(node, report.unknown);
           const { sandboxes } = report.value;
-          if ('unknown' in sandboxes) throw new Error(`node ${node}: ${sandboxes.unknown}`);
+          if ('unknown' in sandboxes) throw unread(node, sandboxes.unknown);
           return !sandboxes.value.some((sandbox) => sandbox.namespace === namespace && sandbox.name === name);
         },
         {
@@ -214,6 +237,12 @@ export function labFaultDoor(places: LabPlaces, client: ApiClient, signal: Abort
       await waitFor(what, condition, { timeoutMs: UNTIL_MS, intervalMs: 50, signal });
     },
   };
+}
+
+function unread(node: string, why: string): UserError {
+  return new UserError(
+    `cannot read the state of node ${node}: ${why}; "${calledAs()} ps" shows whether it runs`,
+  );
 }
 
 function resourceOf(kind: string | undefined): Resource<KubeObject> {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { FaultDoor, FaultTarget } from './fault.ts';
+import { type FaultDoor, type FaultTarget, UnsuitableTarget } from './fault.ts';
 
 /** How a pod of the lab hangs on its node. */
 export interface PodLink {
@@ -31,5 +31,8 @@ export async function podLink(door: FaultDoor, { node, pod }: FaultTarget): Prom
     if (shown.some(({ addr_info }) => addr_info.some(({ local }) => local === pod.address)))
       return { device, netns: netns! };
   }
-  throw new Error(`node ${node}: no device leads to a named network namespace with ${pod.address}`);
+  throw new UnsuitableTarget(
+    `no veth device leads to a network namespace with address ${pod.address}`,
+    'choose another pod with --pod',
+  );
 }

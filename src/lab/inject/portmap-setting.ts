@@ -1,5 +1,5 @@
 import { changePortmap } from '../../path/heal/list-document.ts';
-import { editActiveList, restoreConfDir, snapshotConfDir } from './conf-dir.ts';
+import { editActiveList, rememberList, restoreConfDir } from './conf-dir.ts';
 import type { Fault, FaultTarget } from './fault.ts';
 
 /** A failure of pods that were created with other settings on the portmap entry of the configuration in use. */
@@ -9,7 +9,7 @@ export function portmapSetting(
 ): Fault {
   return {
     does,
-    remember: (door, { node }) => snapshotConfDir(door, node),
+    remember: rememberList,
     async inject(door, target) {
       const settings = settingsOf(target);
       await editActiveList(door, target.node, (list) =>

@@ -1,7 +1,8 @@
 import type { Diagnosis, Finding } from '../../path/model/finding.ts';
 import { stages } from '../../path/model/stages.ts';
 import type { Failure } from '../../path/stages/failure.ts';
-import { type FaultTarget, UnsuitableTarget } from '../inject/fault.ts';
+import { NoSuitableTarget } from '../inject/book.ts';
+import type { FaultTarget } from '../inject/fault.ts';
 import type { QuizLab } from './quiz.ts';
 
 /** A lab in memory: a pod with a hostPort on each of some nodes, where what is injected is found at once. */
@@ -68,7 +69,7 @@ export class FakeQuizLab implements QuizLab {
   async inject(failure: Failure, targets: readonly FaultTarget[]): Promise<FaultTarget> {
     const [target] = targets;
     if (this.unsuitable.includes(failure.code) || target === undefined)
-      throw new UnsuitableTarget(`cannot inject ${failure.code}: it does not suit`);
+      throw new NoSuitableTarget(`cannot inject ${failure.code}: it does not suit`);
     this.broken = { failure, target };
     return target;
   }

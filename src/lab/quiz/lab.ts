@@ -3,9 +3,9 @@ import { calledAs } from '../../sys/called-as.ts';
 import { InputError, messageOf, UserError } from '../../util/errors.ts';
 import type { ClusterRecord } from '../cluster/record.ts';
 import { LabPlaces } from '../doctor/places.ts';
-import { collectLabWorld, labClient } from '../doctor/source.ts';
-import { chooseTargets, FaultBook, injectSomewhere, restore } from '../inject/book.ts';
-import { labFaultDoor } from '../inject/lab-door.ts';
+import { collectLabWorld } from '../doctor/source.ts';
+import { chooseTargets, FaultBook, injectSomewhere, restore, UNINTERRUPTED } from '../inject/book.ts';
+import { labInjector } from '../inject/break.ts';
 import type { QuizLab } from './quiz.ts';
 
 /**
@@ -13,16 +13,15 @@ import type { QuizLab } from './quiz.ts';
  * @throws InputError where failures are injected already: one could not say which of them is meant.
  */
 export async function quizLab(record: ClusterRecord, flags: string): Promise<QuizLab & AsyncDisposable> {
-  const book = new FaultBook(record);
-  const injected = await book.list();
+  const injected = await new FaultBook(record).list();
   if (injected.length > 0) {
     const codes = injected.map(({ failure }) => failure.code).join(', ');
     throw new InputError(
       `cannot start the quiz: ${codes} is already injected; undo it with "${calledAs()} unbreak${flags}"`,
     );
   }
-  const client = await labClient(record);
   const places = new LabPlaces(record);
+  const injector = await labInjector(places);
   const observe = (signal: AbortSignal) => collectLabWorld(places, { probes: true, signal });
   return {
     look: async (signal) => diagnose(await observe(signal)).diagnosis,
@@ -31,14 +30,10 @@ export async function quizLab(record: ClusterRecord, flags: string): Promise<Qui
       return { diagnosis: diagnose(world).diagnosis, targets: chooseTargets(world, {}) };
     },
     inject: async (failure, targets, signal) =>
-      (await injectSomewhere(book, labFaultDoor(places, client, signal), failure, targets)).target,
+      (await injectSomewhere(injector, failure, targets, signal)).target,
     async undo() {
       // Also when the quiz was interrupted.
-      const { failed } = await restore(
-        book,
-        labFaultDoor(places, client, new AbortController().signal),
-        () => true,
-      );
+      const { failed } = await restore(injector.book, injector.doorFor(UNINTERRUPTED), () => true);
       if (failed.length === 0) return;
       const why = failed.map(({ entry, cause }) => `${entry.failure.code}: ${messageOf(cause)}`).join('; ');
       throw new UserError(

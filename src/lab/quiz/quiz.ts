@@ -9,7 +9,8 @@ import { waitFor } from '../../sys/wait.ts';
 import { formatEndpoint } from '../../util/endpoint.ts';
 import { combinedError, UserError } from '../../util/errors.ts';
 import { seeded, shuffled } from '../../util/seeded.ts';
-import { type FaultTarget, UnsuitableTarget } from '../inject/fault.ts';
+import { NoSuitableTarget } from '../inject/book.ts';
+import type { FaultTarget } from '../inject/fault.ts';
 import {
   begin,
   type Checked,
@@ -30,7 +31,7 @@ export interface QuizLab {
   look(signal: AbortSignal): Promise<Diagnosis>;
   /** The same, and for what a failure can be injected. Rejects where no pod with a hostPort runs. */
   survey(signal: AbortSignal): Promise<{ diagnosis: Diagnosis; targets: FaultTarget[] }>;
-  /** Injects a failure for the first of some targets that suits it; rejects with {@link UnsuitableTarget} where none does. */
+  /** Injects a failure for the first of some targets that suits it; rejects with {@link NoSuitableTarget} where none does. */
   inject(failure: Failure, targets: readonly FaultTarget[], signal: AbortSignal): Promise<FaultTarget>;
   /** Undoes what was injected, whatever the signal of the quiz says; twice in a row is fine. Rejects when something cannot be undone. */
   undo(): Promise<void>;
@@ -175,7 +176,7 @@ async function injectAny(
     try {
       return { failure, target: await lab.inject(failure, targets, signal) };
     } catch (cause) {
-      if (!(cause instanceof UnsuitableTarget)) throw cause;
+      if (!(cause instanceof NoSuitableTarget)) throw cause;
     }
   }
   throw new UserError(

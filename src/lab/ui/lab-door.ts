@@ -7,10 +7,11 @@ import { InputError, messageOf, UserError } from '../../util/errors.ts';
 import { requireNodes } from '../cluster/record.ts';
 import { labPatient } from '../doctor/patient.ts';
 import type { LabPlaces } from '../doctor/places.ts';
-import { collectLabWorld, labClient } from '../doctor/source.ts';
+import { labClient } from '../doctor/source.ts';
 import { tracePort } from '../doctor/trace-port.ts';
 import { faultOf } from '../faults/index.ts';
-import { chooseTargets, FaultBook, injectSomewhere, restore } from '../inject/book.ts';
+import { FaultBook, restore } from '../inject/book.ts';
+import { breakLab } from '../inject/break.ts';
 import { labFaultDoor } from '../inject/lab-door.ts';
 
 /** How long to wait for pods that start once nothing blocks them any more, in milliseconds. */
@@ -37,11 +38,14 @@ export function labDoor(places: LabPlaces): LabDoor {
       if (failure === undefined)
         throw new InputError(`cannot break: no failure is called ${JSON.stringify(code)}`);
       requireNodes('inject a failure', record, node === undefined ? [] : [node]);
-      const world = await collectLabWorld(places, { probes: false, signal });
-      const targets = chooseTargets(world, node === undefined ? {} : { node });
-      const faultDoor = labFaultDoor(places, await labClient(record), signal);
-      const { target } = await injectSomewhere(book, faultDoor, failure, targets);
-      return `${code} on ${target.node}, for pod ${podName(target.pod)}: ${faultOf(failure).does}`;
+      const { target, hiddenBy } = await breakLab(
+        places,
+        failure,
+        node === undefined ? {} : { node },
+        signal,
+      );
+      const hidden = hiddenBy.length === 0 ? '' : `; ${hiddenBy.join(', ')} hides it`;
+      return `${code} on ${target.node}, for pod ${podName(target.pod)}: ${faultOf(failure).does}${hidden}`;
     },
 
     async heal({ restart }, signal) {

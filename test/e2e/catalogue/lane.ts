@@ -9,6 +9,7 @@ import type { LabPlaces } from '../../../src/lab/doctor/places.ts';
 import { collectLabWorld, labClient } from '../../../src/lab/doctor/source.ts';
 import { chooseTargets, FaultBook, type Injected, inject, restore } from '../../../src/lab/inject/book.ts';
 import type { FaultDoor, FaultTarget } from '../../../src/lab/inject/fault.ts';
+import { untilFound } from '../../../src/lab/inject/found.ts';
 import { labFaultDoor } from '../../../src/lab/inject/lab-door.ts';
 import { type Diagnosed, diagnose } from '../../../src/path/diagnose/diagnose.ts';
 import type { Finding, PathVerdict } from '../../../src/path/model/finding.ts';
@@ -97,10 +98,14 @@ export class Lane {
     return chooseTargets(world, { node: this.node, namespace: this.namespace })[0]!;
   }
 
-  async inject(failure: Failure, target: FaultTarget): Promise<Injected> {
-    await inject(this.#book, this.#door, failure, target);
-    const entries = await this.#book.list();
-    return entries.find((entry) => entry.failure === failure && entry.target.node === this.node)!;
+  inject(failure: Failure, target: FaultTarget): Promise<Injected> {
+    const injector = { book: this.#book, doorFor: () => this.#door };
+    return inject(injector, failure, target, this.#signal);
+  }
+
+  /** Waits until the doctor finds what was injected, as `hostport break` does. */
+  async untilFound(injected: Injected): Promise<void> {
+    await untilFound(async () => (await this.look()).diagnosis, injected, new Set(), this.#signal);
   }
 
   async restore(failure: Failure): Promise<void> {

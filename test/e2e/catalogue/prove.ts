@@ -1,8 +1,7 @@
 /** What is shown for every failure of the catalogue: it is found, exactly it, in the words of its page, and fixed, and nothing of it is left. */
 
-import { faultOf } from '../../../src/lab/faults/index.ts';
 import type { Injected } from '../../../src/lab/inject/book.ts';
-import type { FaultTarget } from '../../../src/lab/inject/fault.ts';
+import { expectedSubjects, isOn } from '../../../src/lab/inject/found.ts';
 import type { Diagnosed } from '../../../src/path/diagnose/diagnose.ts';
 import type { Finding, Subject } from '../../../src/path/model/finding.ts';
 import { formatPort } from '../../../src/path/model/host-ports.ts';
@@ -73,9 +72,10 @@ export async function prove(
   let after = healthy;
   try {
     const injected = await lane.inject(failure, target);
-    await lane.untilSettled();
     lap();
-    const found = await untilFound(lane, injected, proof);
+    await lane.untilFound(injected);
+    await lane.untilSettled();
+    const found = await untilExact(lane, injected, proof);
     lap();
     if (proof.detected) {
       if (isOnPages) proof.wrong.push(...staleIn(lane, failure, found));
@@ -98,12 +98,13 @@ export async function prove(
   return { proof, healthy: after };
 }
 
-/** Looks until exactly the failure is found; events and probes may lag behind its cause a little. */
-async function untilFound(lane: Lane, injected: Injected, proof: Proof): Promise<Diagnosed> {
+/** Looks until exactly the failure is found: what follows from it in passing may still show, but it is itself found at each look. */
+async function untilExact(lane: Lane, injected: Injected, proof: Proof): Promise<Diagnosed> {
   for (let look = 1; ; look++) {
     const found = await lane.look();
     const wrong = differences(lane, found, injected);
     proof.seen = seenOf(lane, found, injected);
+    if (proof.seen.found < proof.seen.wanted) proof.wrong.push(`found before, but not at look ${look}`);
     proof.detected = wrong.length === 0;
     if (proof.detected) return found;
     if (look === 3) {
@@ -116,10 +117,6 @@ async function untilFound(lane: Lane, injected: Injected, proof: Proof): Promise
 /** The findings that count, when a failure was injected: a note only where it is one. */
 function countingFindings(lane: Lane, found: Diagnosed, failure: Failure): Finding[] {
   return lane.findings(found).filter(({ severity }) => severity !== 'note' || failure.severity === 'note');
-}
-
-function expectedSubjects({ failure, target, memo }: Injected): readonly Subject[] {
-  return faultOf(failure).subjects?.(target, memo) ?? [defaultSubject(target)];
 }
 
 /** Of the subjects that the failure is to be found on, those that it was found on, and all findings. */
@@ -176,19 +173,6 @@ function staleIn(lane: Lane, { code }: Failure, found: Diagnosed): string[] {
     doctor: doctorText(finding, found, lane.node),
     heal: healText(finding, found, lane.node),
   });
-}
-
-function defaultSubject({ node, pod, port }: FaultTarget): Subject {
-  return { node, pod, port };
-}
-
-/** Whether a finding is about what was expected. Pods by name: a fault may have recreated them. */
-function isOn({ subject: { node, pod, port } }: Finding, expected: Subject): boolean {
-  return (
-    (node === undefined || expected.node === undefined || node === expected.node) &&
-    (pod === undefined || (pod.namespace === expected.pod?.namespace && pod.name === expected.pod.name)) &&
-    (port === undefined || expected.port === undefined || formatPort(port) === formatPort(expected.port))
-  );
 }
 
 function show({ node, pod, port }: Subject): string {
