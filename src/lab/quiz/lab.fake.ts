@@ -7,6 +7,7 @@ import type { QuizLab } from './quiz.ts';
 
 /** A lab in memory: a pod with a hostPort on each of some nodes, where what is injected is found at once. */
 export class FakeQuizLab implements QuizLab {
+  readonly healCommand = 'hostport heal';
   /** What is broken now. */
   broken: { failure: Failure; target: FaultTarget } | undefined;
   /** What the doctor finds besides. */
@@ -28,15 +29,15 @@ export class FakeQuizLab implements QuizLab {
     this.#nodes = nodes;
   }
 
-  async survey(signal: AbortSignal): Promise<{ diagnosis: Diagnosis; targets: FaultTarget[] }> {
-    return { diagnosis: await this.look(signal), targets: this.#nodes.map(targetOn) };
+  async survey(signal: AbortSignal): Promise<{ diagnosis: Diagnosis; targets: () => FaultTarget[] }> {
+    return { diagnosis: await this.look(signal), targets: () => this.#nodes.map(targetOn) };
   }
 
   async look(signal: AbortSignal): Promise<Diagnosis> {
     signal.throwIfAborted();
     const { broken, unobserved, deleted } = this;
     const findings = [
-      ...(broken === undefined ? [] : [findingOf(broken.failure, broken.target)]),
+      ...(broken === undefined ? [] : [findingOf(broken.failure, broken.target.node)]),
       ...this.others,
     ].filter(({ subject: { node = '' } }) => ![...unobserved, ...deleted].includes(node));
     const there = this.#nodes.filter((node) => !deleted.includes(node));
@@ -96,9 +97,10 @@ function targetOn(node: string): FaultTarget {
   };
 }
 
-function findingOf(
+/** A finding of a failure on a whole node. */
+export function findingOf(
   { code, stage, severity, explanation, remedy, restart }: Failure,
-  { node }: FaultTarget,
+  node: string,
 ): Finding {
   return {
     ...{ code, stage, severity, explanation, remedy, restart },

@@ -24,10 +24,11 @@ export async function quizLab(record: ClusterRecord, flags: string): Promise<Qui
   const injector = await labInjector(places);
   const observe = (signal: AbortSignal) => collectLabWorld(places, { probes: true, signal });
   return {
+    healCommand: `${calledAs()} heal${flags}`,
     look: async (signal) => diagnose(await observe(signal)).diagnosis,
     async survey(signal) {
       const world = await observe(signal);
-      return { diagnosis: diagnose(world).diagnosis, targets: chooseTargets(world, {}) };
+      return { diagnosis: diagnose(world).diagnosis, targets: () => chooseTargets(world, {}) };
     },
     inject: async (failure, targets, signal) =>
       (await injectSomewhere(injector, failure, targets, signal)).target,

@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'bun:test';
+import type { Finding } from '../../path/model/finding.ts';
 import { catalogue } from '../../path/stages/index.ts';
 import { UserError } from '../../util/errors.ts';
 import { seeded } from '../../util/seeded.ts';
 import { faultOf } from '../faults/index.ts';
-import { FakeQuizLab } from './lab.fake.ts';
+import { FakeQuizLab, findingOf } from './lab.fake.ts';
 import { candidatesFor, failuresOf, levels } from './question.ts';
 import { playQuiz, type QuizTable } from './quiz.ts';
 
@@ -111,35 +112,50 @@ test('a failure that suits no pod is not asked', async () => {
   await expect(playQuiz(lab, player(), options, never)).rejects.toThrow('choose another --level');
 });
 
-test('what was broken before is not asked, and is not left over by a repair', async () => {
-  const lab = new FakeQuizLab(['n1', 'n2']);
-  const first = await playQuiz(lab, player(), options, never);
-  const { diagnosis, targets } = await lab.survey(never);
-  expect(diagnosis.findings).toEqual([]);
-  await lab.inject(
-    catalogue[0]!,
-    targets.filter(({ node }) => node === first.node),
-  );
-  lab.others = (await lab.survey(never)).diagnosis.findings;
-  lab.repair();
-  const table = player('give up', () => {
-    lab.repair();
-    return 'check';
-  });
-  const second = await playQuiz(lab, table, options, never);
-  expect(second).toMatchObject({ found: false, repaired: true });
-  expect(second.node).not.toBe(first.node);
-});
+describe('what is there before the quiz', () => {
+  const at = (severity: Finding['severity'], ...nodes: string[]) =>
+    nodes.map((node) => ({ ...findingOf(catalogue[0]!, node), severity }));
+  const { code } = catalogue[0]!;
 
-test('a lab in which nothing works has nothing to break', async () => {
-  const lab = new FakeQuizLab(['n1']);
-  const { targets } = await lab.survey(never);
-  await lab.inject(catalogue[0]!, targets);
-  lab.others = (await lab.survey(never)).diagnosis.findings;
-  await expect(playQuiz(lab, player(), options, never)).rejects.toThrow(
-    'cannot start the quiz: no hostPort of the cluster works',
+  test('keeps it from starting where it is broken, and says how to fix it', async () => {
+    const lab = new FakeQuizLab();
+    lab.others = at('broken', 'n3', 'n1');
+    const table = player();
+    await expect(playQuiz(lab, table, options, never)).rejects.toThrow(
+      `cannot start the quiz: something is broken already: ${code} on n3, ${code} on n1; fix it with "hostport heal", then start again`,
+    );
+    expect(table.heard).toEqual([]);
+    expect(lab).toMatchObject({ undone: 0, broken: undefined });
+  });
+
+  test('is broken where no pod runs: that is said first', async () => {
+    const lab = new FakeQuizLab([]);
+    lab.others = at('broken', 'n1');
+    await expect(playQuiz(lab, player(), options, never)).rejects.toThrow(`${code} on n1; fix it`);
+  });
+
+  test.each(['risk', 'note'] as const)(
+    'is no answer where it is a %s, nor left over by a repair',
+    async (severity) => {
+      const lab = new FakeQuizLab(['n1', 'n2']);
+      lab.others = at(severity, 'n3');
+      const table = player('give up', () => {
+        lab.repair();
+        return 'check';
+      });
+      expect(await playQuiz(lab, table, options, never)).toMatchObject({ found: false, repaired: true });
+      const said = `There already, and not what is asked for: ${code} on n3.`;
+      expect(table.heard.includes(said)).toBe(severity === 'risk');
+    },
   );
-  expect(lab.undone).toBe(0);
+
+  test('is not asked about where it cannot be seen', async () => {
+    const lab = new FakeQuizLab(['n1', 'n2']);
+    lab.unobserved = ['n1'];
+    const table = player();
+    expect((await playQuiz(lab, table, options, never)).node).toBe('n2');
+    expect(table.heard).toContain('Cannot be seen, and is not asked about: n1: node report: no answer.');
+  });
 });
 
 describe('what was injected is undone', () => {
@@ -165,8 +181,7 @@ describe('what was injected is undone', () => {
     const lab = new FakeQuizLab();
     lab.undoError = new UserError('cannot undo what the quiz broke');
     await expect(playQuiz(lab, player(), options, never)).rejects.toThrow('cannot undo what the quiz broke');
-    const controller = new AbortController();
-    controller.abort(new UserError('interrupted'));
+    lab.repair();
     const table = player();
     table.answer = async () => {
       throw new UserError('interrupted');

@@ -27,10 +27,12 @@ import { candidatesFor, failuresOf, type Level } from './question.ts';
 
 /** The lab that a quiz is played in. */
 export interface QuizLab {
+  /** The command that fixes what is broken in it. */
+  readonly healCommand: string;
   /** What the doctor finds. */
   look(signal: AbortSignal): Promise<Diagnosis>;
-  /** The same, and for what a failure can be injected. Rejects where no pod with a hostPort runs. */
-  survey(signal: AbortSignal): Promise<{ diagnosis: Diagnosis; targets: FaultTarget[] }>;
+  /** The same, and for what a failure can be injected: that throws where no pod with a hostPort runs. */
+  survey(signal: AbortSignal): Promise<{ diagnosis: Diagnosis; targets: () => FaultTarget[] }>;
   /** Injects a failure for the first of some targets that suits it; rejects with {@link NoSuitableTarget} where none does. */
   inject(failure: Failure, targets: readonly FaultTarget[], signal: AbortSignal): Promise<FaultTarget>;
   /** Undoes what was injected, whatever the signal of the quiz says; twice in a row is fine. Rejects when something cannot be undone. */
@@ -80,12 +82,14 @@ export async function playQuiz(
   clock: Clock = realClock,
 ): Promise<QuizResult> {
   const before = await lab.survey(signal);
-  const working = before.targets.filter((target) => isWorking(before.diagnosis, target));
+  refuseBroken(before.diagnosis, lab.healCommand);
+  const working = before.targets().filter((target) => isWorking(before.diagnosis, target));
   if (working.length === 0) {
     throw new UserError(
       'cannot start the quiz: no hostPort of the cluster works, so that nothing can be broken; "hostport doctor" says why',
     );
   }
+  for (const text of notWorthAsking(before.diagnosis)) table.say(text);
   let result: QuizResult;
   try {
     result = await ask(lab, table, options, { known: before.diagnosis, working, signal, clock });
@@ -98,6 +102,41 @@ export async function playQuiz(
   }
   await lab.undo();
   return result;
+}
+
+/** How many findings are named. */
+const NAMED = 5;
+
+/** Refuses a cluster in which something is broken: the player would look for that, or could not see what the quiz breaks because of it. */
+function refuseBroken({ findings }: Diagnosis, healCommand: string): void {
+  const broken = findings.filter(({ severity }) => severity === 'broken').map(placed);
+  if (broken.length === 0) return;
+  throw new UserError(
+    `cannot start the quiz: something is broken already: ${named(broken)}; fix it with "${healCommand}", then start again`,
+  );
+}
+
+/** What is no fault of the quiz, and may be taken for it. */
+function notWorthAsking({ findings, unknowns }: Diagnosis): string[] {
+  const risks = findings.filter(({ severity }) => severity === 'risk').map(placed);
+  const unseen = unknowns.map(
+    ({ node, what, why }) => `${node === undefined ? '' : `${node}: `}${what}: ${why}`,
+  );
+  return [
+    ...(risks.length === 0 ? [] : [`There already, and not what is asked for: ${named(risks)}.`]),
+    ...(unseen.length === 0 ? [] : [`Cannot be seen, and is not asked about: ${named(unseen)}.`]),
+  ];
+}
+
+function placed({ code, subject: { node, pod } }: Finding): string {
+  if (node !== undefined) return `${code} on ${node}`;
+  return pod === undefined ? code : `${code} of pod ${podName(pod)}`;
+}
+
+function named(all: readonly string[]): string {
+  const each = [...new Set(all)];
+  const more = each.length > NAMED ? ` and ${each.length - NAMED} more` : '';
+  return `${each.slice(0, NAMED).join(', ')}${more}`;
 }
 
 interface Surroundings {
@@ -197,12 +236,15 @@ function questionOf({ candidates }: Round, diagnosis: Diagnosis, target: FaultTa
   ];
 }
 
-/** Whether every stage of a mapping holds, or at least nothing says that one does not: a port of UDP answers to nobody. */
+/** Whether every stage of a mapping was seen to hold; of the last it may be unknown, since a port of UDP answers to nobody. */
 function isWorking(diagnosis: Diagnosis, target: FaultTarget): boolean {
   const mapping = mappingOf(diagnosis, target);
   return (
     mapping !== undefined &&
-    Object.values(mapping.stages).every(({ verdict }) => verdict === 'ok' || verdict === 'unknown')
+    stages.every((stage) => {
+      const { verdict } = mapping.stages[stage];
+      return verdict === 'ok' || (verdict === 'unknown' && stage === 'answered');
+    })
   );
 }
 
