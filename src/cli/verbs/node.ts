@@ -2,6 +2,7 @@ import { basename, dirname } from 'node:path';
 import { Option } from 'commander';
 import { stringify } from 'yaml';
 import { enterLab, labEnvironment } from '../../lab/cluster/inside.ts';
+import { matchingKubectl } from '../../lab/cluster/kubectl.ts';
 import {
   type CopyPath,
   copy,
@@ -166,7 +167,8 @@ async function inLab(
 ): Promise<number> {
   const dist = distributionOf();
   await enterLab(record, realExec);
-  return foreground(argv, { env: { ...labEnvironment(record, dist), ...env } });
+  const own = await matchingKubectl(record);
+  return foreground(argv, { env: { ...labEnvironment(record, dist, { own }), ...env } });
 }
 
 function banner({ name, nodes }: ClusterRecord): string {

@@ -81,6 +81,14 @@ test('a command in the lab has no proxy, which its network does not reach', () =
     HOME: '/h',
   };
   const dist = { standIns: '/s', fallbacks: '/f' } as Distribution;
-  const inLab = labEnvironment({ name: 'kind' } as ClusterRecord, dist, env);
+  const inLab = labEnvironment({ name: 'kind' } as ClusterRecord, dist, { env });
   expect(Object.keys(inLab).sort()).toEqual(['HOME', 'KUBECONFIG', 'NO_PROXY', 'PATH']);
+});
+
+test('a command in the lab finds our stand-ins, then what is the cluster’s own, then what the machine has', () => {
+  const dist = { standIns: '/s', fallbacks: '/f' } as Distribution;
+  const path = (own?: string) =>
+    labEnvironment({ name: 'kind' } as ClusterRecord, dist, { own, env: { PATH: '/usr/bin' } }).PATH;
+  expect(path('/own')).toBe('/s:/own:/usr/bin:/f');
+  expect(path()).toBe('/s:/usr/bin:/f');
 });

@@ -76,13 +76,13 @@ export function assertInLab(record: ClusterRecord): void {
 }
 
 /**
- * The environment of a command in the lab: KUBECONFIG with node-network addresses, our stand-ins first on PATH, and no proxy, which the
- * lab's network does not reach.
+ * The environment of a command in the lab: KUBECONFIG with node-network addresses, our stand-ins first on PATH, then what is in the directory
+ * `own`, and no proxy, which the lab's network does not reach.
  */
 export function labEnvironment(
   record: ClusterRecord,
   dist: Distribution,
-  env: Record<string, string | undefined> = process.env,
+  { own, env = process.env }: { own?: string | undefined; env?: Record<string, string | undefined> } = {},
 ): Record<string, string | undefined> {
   const path = env.PATH ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
   const proxyless = Object.entries(env).filter(([name]) => !/^(?:https?|all)_proxy$/i.test(name));
@@ -90,6 +90,6 @@ export function labEnvironment(
     ...Object.fromEntries(proxyless),
     KUBECONFIG: clusterPaths(record.name).innerKubeconfig,
     // The how-to says sudo; a machine that has none gets one that just runs the command.
-    PATH: `${dist.standIns}:${path}:${dist.fallbacks}`,
+    PATH: [dist.standIns, ...(own === undefined ? [] : [own]), path, dist.fallbacks].join(':'),
   };
 }

@@ -19,6 +19,8 @@ export interface ClusterPaths {
   /** runit service directory of the process that publishes ports and serves images. */
   readonly gatewayService: string;
   readonly log: string;
+  /** Programs of the cluster's own for `hostport shell` and `run`. */
+  readonly bin: string;
   node(name: string): NodePaths;
 }
 
@@ -42,6 +44,7 @@ export function clusterPaths(cluster: string, stateRoot = STATE_ROOT): ClusterPa
     runc: join(root, 'runc'),
     gatewayService: join(root, 'gateway'),
     log: join(root, 'log'),
+    bin: join(root, 'bin'),
     node(name) {
       const node = join(root, 'nodes', name);
       return {
