@@ -83,6 +83,9 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
     const broken = page.locator('article.mapping', { hasText: 'default/echo-kind-worker3' });
     expect(await broken.locator('svg.way').getAttribute('aria-label')).toContain('configured broken');
     expect(await broken.locator('svg .link.broken').count()).toBe(1);
+    // Nothing came through after that: neither the drawing nor the list, which is the way where there is little room, says so.
+    const before = broken.locator('svg .link.ok');
+    expect([await before.count(), await broken.locator('.stages .by-ok').count()]).toEqual([1, 1]);
     // In the drawing itself every outcome can be read.
     const outcomes = await broken.locator('svg.way .station').last().locator('.real').allTextContents();
     expect(outcomes.join('\n')).not.toContain('…');

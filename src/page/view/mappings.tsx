@@ -8,6 +8,7 @@ import { Lines, Mark, Name } from './marks.tsx';
 import type { PageIndex } from './page-index.ts';
 import { SIGNS } from './signs.ts';
 import { stationNames, WayDrawing } from './way-drawing.tsx';
+import { linksOf } from './way-links.ts';
 
 /** Mappings that are listed at a time. */
 const AT_A_TIME = 50;
@@ -112,6 +113,7 @@ export function Way({ index, path }: { index: PageIndex; path: number }) {
   const { data } = index;
   const stageOf = (finding: number) => data.causes[data.findings.cause[finding]!]!.stage;
   const reply = index.name(path, 'reply');
+  const links = linksOf(index.cells(path).map(({ verdict }) => verdict));
   return (
     <div class="path">
       <div class="drawing">
@@ -125,7 +127,7 @@ export function Way({ index, path }: { index: PageIndex; path: number }) {
           const shown = [...names[stage], rule].filter((name) => name !== '');
           const own = findings.filter((finding) => stageOf(finding) === stage);
           return (
-            <li key={stage} class={verdict}>
+            <li key={stage} class={`${verdict} by-${links[i - 1] ?? 'nothing'}`}>
               <div class="stage">
                 <Mark kind={verdict} silent />
                 <b>{stage}</b> <span class="verdict">{SIGNS[verdict].word}</span>
