@@ -35,7 +35,7 @@ function rendered(patched?: Patched): string {
 }
 
 const TITLE =
-  '\nat the source: conflist-renamed on w1, w2: let Cilium leave other configurations alone (Cilium 1.16.0: 05-cilium.conflist begins with cilium-cni)\n';
+  '\nat the source: conflist-renamed on w1, w2\n  let Cilium leave other configurations alone (Cilium 1.16.0: 05-cilium.conflist begins with cilium-cni)\n';
 const HELM =
   '      helm upgrade cilium cilium/cilium --namespace kube-system --reuse-values --set cni.exclusive=false\n';
 const RESTART = '      kubectl -n kube-system rollout restart daemonset/cilium\n';
@@ -56,7 +56,7 @@ describe('a change at the source', () => {
 test('what does not last is said, and nothing where all does', () => {
   const temporary = [{ codes: ['x'], nodes: ['w1'], why: 'so\u001b[2J' }];
   expect(renderDurability({ changes: [], temporary }, undefined, OFFER, WIDTH)).toBe(
-    '\ntemporary: x on w1: so\\x1b[2J\n',
+    '\ntemporary: x on w1\n  so\\x1b[2J\n',
   );
   expect(renderDurability({ changes: [], temporary: [] }, undefined, OFFER, WIDTH)).toBe('');
 });

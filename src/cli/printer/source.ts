@@ -1,5 +1,5 @@
 import type { PlannedPatch } from '../../agent/source.ts';
-import type { ChangeAtSource, Durability } from '../../path/source/at-source.ts';
+import type { ChangeAtSource, Durability, TemporaryFix } from '../../path/source/at-source.ts';
 import { safeText } from '../../util/safe-text.ts';
 import { pastable } from '../../util/shell-line.ts';
 import { foldNames } from './fold-names.ts';
@@ -16,17 +16,14 @@ export function renderDurability(
   offer: string,
   { width }: Layout,
 ): string {
+  const part = (label: string, { codes, nodes }: Pick<TemporaryFix, 'codes' | 'nodes'>, text: string) => [
+    ...wrap(safeText(`${codes.join(', ')} on ${foldNames(nodes, width)}`), width, `${label}: `, '  '),
+    ...wrap(safeText(text), width, '  ', '  '),
+  ];
   const lines = [
-    ...temporary.flatMap(({ codes, nodes, why }) =>
-      wrap(safeText(`${codes.join(', ')} on ${foldNames(nodes, width)}: ${why}`), width, 'temporary: ', '  '),
-    ),
+    ...temporary.flatMap((fix) => part('temporary', fix, fix.why)),
     ...changes.flatMap((change) => [
-      ...wrap(
-        safeText(`${change.codes.join(', ')} on ${foldNames(change.nodes, width)}: ${titleOf(change)}`),
-        width,
-        'at the source: ',
-        '  ',
-      ),
+      ...part('at the source', change, titleOf(change)),
       ...commandsOf(change, patches, offer, width),
     ]),
   ];

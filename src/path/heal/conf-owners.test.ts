@@ -111,8 +111,8 @@ test("what Cilium's agent does to other files is said, also where ours is new an
     nodeWith('05-cilium.conf', single),
   );
   expect(step!.why).toBe(
-    "declare it (05-cilium.conf is written by Cilium's agent, so hostport writes a list that comes before it; with cni.exclusive, its default, " +
-      'it renames other files, before 1.14 whenever it starts and since then at any time: set cni.exclusive=false)',
+    "declare it (05-cilium.conf is written by Cilium's agent, so hostport writes a list that comes before it; " +
+      "Cilium's agent renames this file unless you set cni.exclusive=false in Cilium)",
   );
 });
 

@@ -3,17 +3,14 @@ import { known } from '../model/observed.ts';
 import type { NodeView } from '../view/node-view.ts';
 import { besideConfig, COPY_MODE, nameBefore } from './conf-plans.ts';
 
-/** A component that rewrites a configuration file when it starts or finds it changed; and what else it does to the directory. */
+/** A component that rewrites a configuration file when it starts or finds it changed. */
 interface ConfOwner {
   name: string;
-  besides?: string;
+  /** Unless what of its own configuration says otherwise it renames files that are not its own. */
+  renamesUnless?: string;
 }
 
-const CILIUM: ConfOwner = {
-  name: "Cilium's agent",
-  besides:
-    'with cni.exclusive, its default, it renames other files, before 1.14 whenever it starts and since then at any time: set cni.exclusive=false',
-};
+const CILIUM: ConfOwner = { name: "Cilium's agent", renamesUnless: 'you set cni.exclusive=false in Cilium' };
 
 /** What Cilium's agent writes since 1.14. */
 const CILIUM_LIST = '05-cilium.conflist';
@@ -46,9 +43,16 @@ export function mayBeWatchedByCilium(node: NodeView): boolean {
   return node.configs?.length === 1 && node.configs[0]!.name === CILIUM_LIST;
 }
 
-/** Whether it is seen that Cilium's agent, since 1.14, leaves other files alone: it runs and does not watch. */
-function isNotExclusive(node: NodeView): boolean {
-  return node.active?.name === CILIUM_LIST && ciliumAgents(node).length > 0 && !mayBeWatchedByCilium(node);
+/**
+ * What the owner of a file does to others beside it on a node, in words; undefined where it leaves them alone: Cilium's agent, since 1.14, is seen
+ * to when it runs and does not watch.
+ */
+export function whatRenames(fileName: string, node: NodeView): string | undefined {
+  const owner = fileOwner(fileName);
+  if (owner?.renamesUnless === undefined) return undefined;
+  const isSeenToLeave =
+    fileName === CILIUM_LIST && ciliumAgents(node).length > 0 && !mayBeWatchedByCilium(node);
+  return isSeenToLeave ? undefined : `${owner.name} renames this file unless ${owner.renamesUnless}`;
 }
 
 function ciliumAgents(node: NodeView) {
@@ -73,8 +77,12 @@ export function besideOwners(steps: readonly HealStep[], node: NodeView): HealSt
     active.path,
     nameBefore(active.name, active.name.replace(/\.[^.]*$/, '-portmap.conflist')),
   );
-  const besides = owner.besides === undefined || isNotExclusive(node) ? '' : `; ${owner.besides}`;
-  const note = `${active.name} is written by ${owner.name}, so hostport writes a list that comes before it${besides}`;
+  const note = [
+    `${active.name} is written by ${owner.name}, so hostport writes a list that comes before it`,
+    whatRenames(active.name, node),
+  ]
+    .filter((part) => part !== undefined)
+    .join('; ');
   const isReplaced = steps.some((step) => isWriteTo(step, active.path) || isWriteTo(step, own));
   return steps.map((step) => {
     if (!isReplaced || step.on !== 'node') return step;

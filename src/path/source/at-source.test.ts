@@ -3,6 +3,7 @@ import type { Pod } from '../../kube/types.ts';
 import { diagnose } from '../diagnose/diagnose.ts';
 import { planHeal } from '../heal/plan.ts';
 import type { NodeAction } from '../model/action.ts';
+import type { NodeReport } from '../model/node-report.ts';
 import { catalogue } from '../stages/index.ts';
 import { CHAINED, cniNode, listOf } from '../testing/cni-node.ts';
 import { failureOn, podOn, smallWorld } from '../testing/small-world.ts';
@@ -50,11 +51,12 @@ interface Given {
   plugins?: { type: string }[];
   pods?: Pod[];
   labels?: Record<string, string>;
+  cni?: Partial<NodeReport['cni']>;
 }
 
 /** A cluster whose node n1 has this list, and a pod with a hostPort. */
-function worldWith({ file = '10-x.conflist', plugins = [], pods = [], labels = {} }: Given) {
-  const report = cniNode({ [file]: listOf(plugins) });
+function worldWith({ file = '10-x.conflist', plugins = [], pods = [], labels = {}, cni = {} }: Given) {
+  const report = cniNode({ [file]: listOf(plugins) }, { cni });
   return smallWorld([podOn('n1', 'a', 80), ...pods], {
     nodes: [{ metadata: { name: 'n1', labels } }],
     reports: new Map([['n1', { value: report }]]),
@@ -146,7 +148,7 @@ function said(code: string, given: Given, action?: NodeAction) {
         : { by: 'steps', steps: [{ on: 'node', node: 'n1', why: 'so', action }] },
   });
   const diagnosed = diagnose(world, [failure]);
-  const plan = planHeal(diagnosed, { restart: false });
+  const plan = planHeal(diagnosed, { restart: false, codes: [code] });
   const { changes, temporary } = durabilityOf(plan, diagnosed.scene);
   return {
     change: changes.map(({ change }) => change.patch?.name ?? change.commands[0]?.join(' ') ?? change.what),
@@ -199,12 +201,12 @@ describe('a fix that its owner undoes is called temporary', () => {
     [
       "the file of Calico's agent",
       write('10-calico.conflist'),
-      /^calico-node writes 10-calico.conflist again/,
+      /^calico-node overwrites 10-calico.conflist when it starts$/,
     ],
     [
       "a list before Cilium's",
       write('05-cilium-portmap.conflist'),
-      /^Cilium's agent removes lists of others/,
+      /^Cilium's agent renames this file unless you set cni.exclusive=false in Cilium$/,
     ],
     ["a list before Calico's", write('10-calico-portmap.conflist'), undefined],
     ['a file of nobody', write('10-mine.conflist'), undefined],
@@ -212,17 +214,33 @@ describe('a fix that its owner undoes is called temporary', () => {
     [
       'a setting',
       { do: 'set-sysctl', name: 'net.ipv4.ip_forward', value: '1' },
-      /^net.ipv4.ip_forward is as before when/,
+      /^a restart of the node, or what set net.ipv4.ip_forward before, resets it: /,
     ],
     [
       'a rule',
       { do: 'iptables', variant: 'iptables-nft', family: 'ipv4', table: 'nat', commands: [['-D', 'X']] },
-      /^rules are as before when/,
+      /^a restart of the node, or what wrote the rules, /,
     ],
   ];
   test.each(cases)('%s', (_, action, expected) => {
     const { temporary } = said('x', { plugins: [{ type: 'mine' }] }, action);
     expect(temporary).toEqual(expected === undefined ? [] : [expect.stringMatching(expected)]);
+    // It is read in a terminal, in the middle of a plan.
+    for (const why of temporary) expect(why.length).toBeLessThan(100);
+  });
+
+  test("but for a list before that of Cilium's agent where the agent is seen to leave it alone", () => {
+    const given = (watches: boolean): Given => ({
+      file: '05-cilium.conflist',
+      plugins: [{ type: 'cilium-cni' }],
+      cni: { ciliumAgents: { value: [{ pid: 1, watches }] } },
+    });
+    const temporary = (watches: boolean) =>
+      said('x', given(watches), write('05-cilium-portmap.conflist')).temporary;
+    expect(temporary(true)).toEqual([
+      "Cilium's agent renames this file unless you set cni.exclusive=false in Cilium",
+    ]);
+    expect(temporary(false)).toEqual([]);
   });
 });
 

@@ -1,6 +1,7 @@
-import { fileOwner } from '../heal/conf-owners.ts';
+import { fileOwner, whatRenames } from '../heal/conf-owners.ts';
 import type { PlannedHeal } from '../heal/plan.ts';
 import type { HealStep } from '../model/action.ts';
+import type { NodeView } from '../view/node-view.ts';
 import type { Scene } from '../view/scene.ts';
 import type { SourceChange } from './cnis.ts';
 import { type PrimaryCni, primaryCnis } from './primary-cni.ts';
@@ -42,7 +43,8 @@ export function durabilityOf(plan: readonly PlannedHeal[], scene: Scene): Durabi
       const key = JSON.stringify([cni.cni.name, cni.cni.changes.indexOf(change)]);
       add(changes, key, code, node.name, { cni, change });
     }
-    for (const why of new Set(steps.flatMap(whyTemporary))) add(temporary, why, code, node.name, { why });
+    for (const why of new Set(steps.flatMap((step) => whyTemporary(step, node))))
+      add(temporary, why, code, node.name, { why });
   }
   return { changes: [...changes.values()], temporary: [...temporary.values()] };
 }
@@ -78,8 +80,14 @@ function compare(a: string, b: string): number {
   return x[0]! - y[0]! || (x[1] ?? 0) - (y[1] ?? 0);
 }
 
+/** The list that one of ours comes before, which is named for it. */
+function listBehind(own: string, node: NodeView): string {
+  const name = own.replace(/^(?:00-|!)/, '').replace(/(?:-portmap)?\.[^.]*$/, '');
+  return node.configs?.find((file) => file.name.replace(/\.[^.]*$/, '') === name)?.name ?? `${name}.conflist`;
+}
+
 /** Who undoes a step, and when; nothing for what lasts. */
-function whyTemporary(step: HealStep): string[] {
+function whyTemporary(step: HealStep, node: NodeView): string[] {
   if (step.on !== 'node') return [];
   const { action } = step;
   switch (action.do) {
@@ -88,23 +96,17 @@ function whyTemporary(step: HealStep): string[] {
     case 'set-mode': {
       const path = action.do === 'rename-file' ? action.to : action.path;
       const name = path.replace(/^.*\//, '');
-      // Lists of ours are named for the one that they come before.
-      const owner =
-        fileOwner(name) ?? fileOwner(name.replace(/^(?:00-|!)/, '').replace(/-portmap(\.conflist)$/, '$1'));
-      if (owner === undefined) return [];
-      const isOwners = fileOwner(name) !== undefined;
-      if (isOwners) return [`${owner.name} writes ${name} again when it starts`];
-      return owner.besides === undefined ? [] : [`${owner.name} removes lists of others: ${owner.besides}`];
+      const owner = fileOwner(name);
+      if (owner !== undefined) return [`${owner.name} overwrites ${name} when it starts`];
+      return [whatRenames(listBehind(name, node), node)].filter((why) => why !== undefined);
     }
     case 'set-sysctl':
-      return [
-        `${action.name} is as before when the node restarts, or what set it does so again: see /etc/sysctl.d`,
-      ];
+      return [`a restart of the node, or what set ${action.name} before, resets it: set it in /etc/sysctl.d`];
     case 'iptables':
     case 'delete-nft-rule':
-      return ['rules are as before when the node restarts, or what wrote them does so again'];
+      return ['a restart of the node, or what wrote the rules, can bring them back'];
     case 'replace-route':
-      return ['routes are as before when the node restarts, or what set them does so again'];
+      return ['a restart of the node, or what set the route before, can bring it back'];
     default:
       return [];
   }

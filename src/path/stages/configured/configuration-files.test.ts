@@ -622,7 +622,7 @@ testFindings('conflist-shadowed', [
       'broken n1: 00-a.conflist of n1 comes before 05-cilium.conflist and does not chain portmap',
       'file | /etc/cni/net.d/00-a.conflist | {"cniVersion":"1.0.0","name":"net","plugins":[{"type":"cilium-cni"}]}',
       'file | /etc/cni/net.d/05-cilium.conflist | {"cniVersion":"1.0.0","name":"net","plugins":[{"type":"cilium-cni"},{"type":"portmap","capabilities":{"portMappings":true}}]}',
-      'write-file on n1, to put a copy of 05-cilium.conflist, which Cilium\'s agent writes, before 00-a.conflist; with cni.exclusive, its default, it renames other files, before 1.14 whenever it starts and since then at any time: set cni.exclusive=false: {"path":"/etc/cni/net.d/00-05-cilium.conflist","content":{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"cilium-cni"},{"type":"portmap","capabilities":{"portMappings":true}}]},"mode":"0600"}',
+      'write-file on n1, to put a copy of 05-cilium.conflist, which Cilium\'s agent writes, before 00-a.conflist; Cilium\'s agent renames this file unless you set cni.exclusive=false in Cilium: {"path":"/etc/cni/net.d/00-05-cilium.conflist","content":{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"cilium-cni"},{"type":"portmap","capabilities":{"portMappings":true}}]},"mode":"0600"}',
     ],
   ],
   [

@@ -1,4 +1,4 @@
-import { fileOwner } from '../../heal/conf-owners.ts';
+import { fileOwner, whatRenames } from '../../heal/conf-owners.ts';
 import { besideConfig, nameBefore, renameConfig, writeCopy } from '../../heal/conf-plans.ts';
 import { isMountOfItsOwn } from '../../heal/possible.ts';
 import { words } from '../../model/message.ts';
@@ -69,8 +69,9 @@ export const conflistShadowed = defineFailure<Data>({
     const owner = fileOwner(shadowed.name);
     if (owner !== undefined || isMountOfItsOwn(node, shadowed.path)) {
       const whose = owner === undefined ? 'is mounted from outside' : `${owner.name} writes`;
-      const besides = owner?.besides === undefined ? '' : `; ${owner.besides}`;
-      const why = `put a copy of ${shadowed.name}, which ${whose}, before ${winner.name}${besides}`;
+      const renamed = whatRenames(shadowed.name, node);
+      const note = renamed === undefined ? '' : `; ${renamed}`;
+      const why = `put a copy of ${shadowed.name}, which ${whose}, before ${winner.name}${note}`;
       return {
         by: 'steps',
         steps: [writeCopy(node, besideConfig(shadowed.path, name), shadowed.content, why)],
