@@ -3,6 +3,7 @@ import type { Pod } from '../../kube/types.ts';
 import { diagnose } from '../diagnose/diagnose.ts';
 import { planHeal } from '../heal/plan.ts';
 import type { NodeAction } from '../model/action.ts';
+import { type Args, words } from '../model/message.ts';
 import type { NodeReport } from '../model/node-report.ts';
 import { catalogue } from '../stages/index.ts';
 import { CHAINED, cniNode, listOf } from '../testing/cni-node.ts';
@@ -137,10 +138,11 @@ describe('the primary CNI is recognised by its plugin and its agent', () => {
 });
 
 /** What is said of a plan for a failure of a code with this step. */
-function said(code: string, given: Given, action?: NodeAction) {
+function said(code: string, given: Given, action?: NodeAction, args: Args = {}) {
   const world = worldWith(given);
-  const failure = failureOn(() => [{ node: 'n1' }], {
+  const failure = failureOn(() => [], {
     code,
+    detect: () => [{ subject: { node: 'n1' }, message: words('', args), evidence: [], data: null }],
     stage: 'configured',
     heal: () =>
       action === undefined
@@ -152,6 +154,7 @@ function said(code: string, given: Given, action?: NodeAction) {
   const { changes, temporary } = durabilityOf(plan, diagnosed.scene);
   return {
     change: changes.map(({ change }) => change.patch?.name ?? change.commands[0]?.join(' ') ?? change.what),
+    what: changes.map(({ change }) => change.what),
     temporary: temporary.map(({ why }) => why),
   };
 }
@@ -189,6 +192,18 @@ describe('the change at the source depends on failure, version and installer', (
     ['a CNI that is not known', 'portmap-not-chained', { plugins: [{ type: 'mine' }] }, []],
   ];
   test.each(cases)('%s', (_, code, given, expected) => expect(said(code, given).change).toEqual(expected));
+
+  test('and on whose plugin it is: its own agent installs what the CNI brings along', () => {
+    const about = (args: Args) => said('plugin-not-executable', cilium('v1.16.0'), undefined, args).what;
+    expect(about({ plugin: 'portmap' })).toEqual([
+      'Cilium does not install the plugin: what does must give it the mode 0755 where the nodes are built, so that new nodes have it',
+    ]);
+    expect(about({ plugin: 'cilium-cni' })).toEqual([
+      "Cilium's agent installs the plugin again, executable, when it starts; if its mode changes again, something on the node changes it",
+    ]);
+    // That is changed where the file system is mounted.
+    expect(about({ plugins: ['portmap'], option: 'noexec' })).toEqual([]);
+  });
 });
 
 describe('a fix that its owner undoes is called temporary', () => {
@@ -250,6 +265,32 @@ describe('the data', () => {
     const known = new Set(catalogue.map(({ code }) => code));
     expect(changes.flatMap(({ change }) => change.codes.filter((code) => !known.has(code)))).toEqual([]);
     expect(changes.filter(({ change }) => change.sources.length === 0)).toEqual([]);
+  });
+
+  test('a change is in words of the cause of its failure, and of no other', () => {
+    const wording: Record<string, RegExp> = {
+      'portmap-not-chained': /chains? portmap|maps? (?:the ports|hostPorts)/,
+      'conflist-shadowed': /chains? portmap|list before it/,
+      'conflist-too-early': /chain portmap/,
+      'conflist-renamed': /leave other configurations alone/,
+      'capability-missing': /portMappings/,
+      'delegate-capability-missing': /portMappings/,
+      'plugin-order-wrong': /behind/,
+      'conflist-invalid': /correct/,
+      'cni-version-unsupported': /CNI version|cniVersion/,
+      'plugin-missing': /install/,
+      'plugin-not-executable': /executable|mode/,
+      'plugin-too-old': /upgrade|current/,
+      'plugin-wrong-architecture': /architecture/,
+    };
+    const own = changes.flatMap(({ change: { codes, what } }) => codes.map((code) => ({ code, what })));
+    expect([...new Set(own.map(({ code }) => code))].sort()).toEqual(Object.keys(wording).sort());
+    expect(own.filter(({ code, what }) => !wording[code]!.test(what))).toEqual([]);
+    // What is said of one failure of a plugin's file, or of a list, is not said of another.
+    const apart = ['portmap-not-chained', 'capability-missing', 'plugin-order-wrong', 'conflist-invalid'];
+    const ofCauses = own.filter(({ code }) => code.startsWith('plugin-') || apart.includes(code));
+    const said = Map.groupBy(ofCauses, ({ what }) => what);
+    expect([...said.values()].filter((same) => new Set(same.map(({ code }) => code)).size > 1)).toEqual([]);
   });
 
   test('a change is a patch, commands, or words that say where', () => {

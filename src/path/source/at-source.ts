@@ -1,6 +1,7 @@
 import { fileOwner, whatRenames } from '../heal/conf-owners.ts';
 import type { PlannedHeal } from '../heal/plan.ts';
 import type { HealStep } from '../model/action.ts';
+import type { Finding } from '../model/finding.ts';
 import type { NodeView } from '../view/node-view.ts';
 import type { Scene } from '../view/scene.ts';
 import type { SourceChange } from './cnis.ts';
@@ -38,7 +39,7 @@ export function durabilityOf(plan: readonly PlannedHeal[], scene: Scene): Durabi
     const node = scene.nodes.get(subject.node ?? '');
     if (node === undefined) continue;
     const cni = primaryCniOf(node);
-    const change = cni?.cni.changes.find((one) => fits(one, code, cni));
+    const change = cni?.cni.changes.find((one) => fits(one, finding, cni));
     if (cni !== undefined && change !== undefined) {
       const key = JSON.stringify([cni.cni.name, cni.cni.changes.indexOf(change)]);
       add(changes, key, code, node.name, { cni, change });
@@ -62,8 +63,13 @@ function add<T extends { codes: string[]; nodes: string[] }>(
   if (!entry.nodes.includes(node)) entry.nodes.push(node);
 }
 
-function fits({ codes, installers, since, before }: SourceChange, code: string, cni: PrimaryCni): boolean {
+function fits(change: SourceChange, { code, args }: Finding, cni: PrimaryCni): boolean {
+  const { codes, plugin, installers, since, before } = change;
   if (!codes.includes(code)) return false;
+  // How a file system is mounted is no CNI's matter: the remedy names its source.
+  if (args.option === 'noexec') return false;
+  const isOwn = cni.cni.plugins.includes(String(args.plugin ?? 'portmap'));
+  if (plugin !== undefined && (plugin === 'own') !== isOwn) return false;
   if (installers?.includes(cni.installer) === false) return false;
   if (since === undefined && before === undefined) return true;
   const { version } = cni;

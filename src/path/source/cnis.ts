@@ -3,24 +3,6 @@
  * from coming back. What is changed on a node instead lasts until the owner of the file writes it again.
  */
 
-/** The failures whose fix is a change of the chain that the runtime uses. */
-const CHAIN = [
-  'portmap-not-chained',
-  'capability-missing',
-  'plugin-order-wrong',
-  'conflist-invalid',
-  'conflist-shadowed',
-  'conflist-too-early',
-  'cni-version-unsupported',
-] as const;
-/** Those whose fix is the plugin's file. */
-const PLUGIN = [
-  'plugin-missing',
-  'plugin-not-executable',
-  'plugin-too-old',
-  'plugin-wrong-architecture',
-] as const;
-
 /** How a CNI was installed, where that decides what is changed. */
 export type Installer = 'rke2' | 'k3s' | 'operator' | 'other';
 
@@ -43,7 +25,10 @@ export type SourcePatch =
 
 /** A durable change. */
 export interface SourceChange {
+  /** The failures that it is for. */
   codes: readonly string[];
+  /** Of failures of a plugin's file: whether it is for the plugins that the CNI brings along itself, or for all others. Both when absent. */
+  plugin?: 'own' | 'other';
   /** Of which installers; all when absent. */
   installers?: readonly Installer[];
   /** From which version on, or before which: `1.14`. A CNI of unknown version has no change that depends on it. */
@@ -80,6 +65,82 @@ const restart = (namespace: string, name: string) => [
 ];
 const edit = (namespace: string, name: string) => [kubectl('-n', namespace, 'edit', 'configmap', name)];
 
+/** What is common to changes for several failures. */
+type Common = Omit<SourceChange, 'codes' | 'what'>;
+
+/** A change for each failure, in words of its own cause. */
+function forEach(whats: Readonly<Record<string, string>>, common: Common): SourceChange[] {
+  return Object.entries(whats).map(([code, what]) => ({ ...common, codes: [code], what }));
+}
+
+/** What is wrong with a list that chains portmap, as it is to be corrected in it. */
+const CORRECTIONS = {
+  'capability-missing': 'give the entry of portmap "capabilities": {"portMappings": true}',
+  'plugin-order-wrong': 'put portmap behind the plugin that assigns the address',
+  'cni-version-unsupported': 'set cniVersion to one that every plugin of the chain supports',
+  'conflist-invalid': 'correct what is invalid',
+} as const;
+
+/** The list comes from an object that is edited. */
+function edited(where: string, common: Common): SourceChange[] {
+  const whats = Object.entries(CORRECTIONS).map(([code, what]) => [code, `${what} in ${where}`]);
+  return forEach(Object.fromEntries(whats), common);
+}
+
+/** The list is written by an agent when it starts, and chains portmap rightly. */
+function writtenBy(agent: string, common: Common): SourceChange[] {
+  return forEach(
+    {
+      'portmap-not-chained': `${agent} writes its list, which chains portmap, when it starts`,
+      'capability-missing': `${agent} writes its list, in which portmap has the capability portMappings, when it starts`,
+      'plugin-order-wrong': `${agent} writes its list, in which portmap is behind its own plugin, when it starts`,
+      'cni-version-unsupported': `${agent} writes its list, with a CNI version that its plugins support, when it starts`,
+      'conflist-invalid': `${agent} writes its list again when it starts; a broken file of somebody else is corrected where it comes from`,
+    },
+    common,
+  );
+}
+
+/** Plugins are installed by an agent when it starts, from its image. */
+function installedBy(agent: string, common: Common): SourceChange[] {
+  return forEach(
+    {
+      'plugin-missing': `${agent} installs the plugin when it starts; if it does not come back, the image of ${agent} has none`,
+      'plugin-not-executable': `${agent} installs the plugin again, executable, when it starts; if its mode changes again, something on the node changes it`,
+      'plugin-wrong-architecture': `${agent} installs the plugin of its image again when it starts; if that is wrong again, use an image for the architecture of the node`,
+    },
+    common,
+  );
+}
+
+/** portmap comes with the image of an agent, and is as old as that. */
+function broughtBy(agent: string, sources: readonly string[]): SourceChange {
+  return {
+    codes: ['plugin-too-old'],
+    what: `portmap comes with the image of ${agent}: upgrade that`,
+    commands: [],
+    sources,
+  };
+}
+
+/** Plugins that the CNI does not install come with the nodes. */
+function builtIn(cni: string, sources: readonly string[]): SourceChange[] {
+  const package_ = 'package of the CNI plugins';
+  const where = 'where the nodes are built, so that new nodes have it';
+  return forEach(
+    {
+      'plugin-missing': `${cni} does not install the plugin: install the ${package_} ${where}`,
+      'plugin-not-executable': `${cni} does not install the plugin: what does must give it the mode 0755 ${where}`,
+      'plugin-too-old': `${cni} does not install portmap: install a current ${package_} ${where}`,
+      'plugin-wrong-architecture': `${cni} does not install the plugin: install the ${package_} for the architecture of the node ${where}`,
+    },
+    { plugin: 'other', commands: [], sources },
+  );
+}
+
+/** Failures whose fix is that the CNI chains portmap itself: then no list of somebody else is needed. */
+const UNCHAINED = ['portmap-not-chained', 'conflist-shadowed', 'conflist-too-early'] as const;
+
 const CILIUM_DOCS = 'https://docs.cilium.io/en/stable/installation/cni-chaining-portmap/';
 const cilium = (...set: string[]) => [
   [
@@ -87,8 +148,46 @@ const cilium = (...set: string[]) => [
     ...set.flatMap((value) => ['--set', value]),
   ],
 ];
+/** `and`: what else there is to say of chaining it. */
+function chainedByCilium(common: Common, and: string): SourceChange[] {
+  const instead = 'let Cilium write the list itself instead (cni.chainingMode=portmap)';
+  return [
+    { ...common, codes: UNCHAINED, what: `let Cilium chain portmap itself${and}` },
+    ...forEach(
+      {
+        'capability-missing': `${instead}, in which portmap has the capability portMappings`,
+        'plugin-order-wrong': `${instead}, in which portmap is behind cilium-cni`,
+        'cni-version-unsupported': `${instead}, with a CNI version that its plugin supports`,
+        'conflist-invalid': `${instead}; what is invalid in a file of somebody else is corrected where it comes from`,
+      },
+      common,
+    ),
+  ];
+}
 /** Values of `cni-chaining-mode` by which Cilium is chained behind another CNI. */
 const CHAINED_BEHIND = ['aws-cni', 'flannel', 'generic-veth'];
+
+function canal(installers: readonly Installer[], daemonset: string, source: string): SourceChange[] {
+  const common = { installers, commands: restart('kube-system', daemonset), sources: [source] };
+  return [...writtenBy('canal', common), ...installedBy('canal', common)];
+}
+
+/** It brings flannel and portmap along. */
+const K3S_RESTARTED = 'k3s (restart it on the node: systemctl restart k3s or k3s-agent)';
+const K3S = {
+  installers: ['k3s'],
+  commands: [],
+  sources: ['https://docs.k3s.io/networking/basic-network-options'],
+} as const;
+const ELSEWHERE: readonly Installer[] = ['rke2', 'operator', 'other'];
+
+const AZURE_IMAGE =
+  'comes with the image of the nodes: upgrade it (az aks nodepool upgrade --node-image-only)';
+
+const WEAVE = {
+  commands: restart('kube-system', 'weave-net'),
+  sources: ['weaveworks/weave: prog/weave-kube/launch.sh'],
+};
 
 export const CNIS: readonly CniSource[] = [
   {
@@ -96,19 +195,20 @@ export const CNIS: readonly CniSource[] = [
     plugins: ['cilium-cni'],
     agent: { label: ['k8s-app', 'cilium'], namespaces: ['kube-system', 'cilium'], container: 'cilium-agent' },
     changes: [
-      {
-        codes: CHAIN,
-        installers: ['rke2'],
-        what: 'let Cilium chain portmap itself: in the HelmChartConfig rke2-cilium, spec.valuesContent gets cni: {chainingMode: portmap}',
-        commands: [],
-        patch: {
-          kind: 'values',
-          namespace: 'kube-system',
-          name: 'rke2-cilium',
-          values: { cni: { chainingMode: 'portmap' } },
+      ...chainedByCilium(
+        {
+          installers: ['rke2'],
+          commands: [],
+          patch: {
+            kind: 'values',
+            namespace: 'kube-system',
+            name: 'rke2-cilium',
+            values: { cni: { chainingMode: 'portmap' } },
+          },
+          sources: ['https://docs.rke2.io/helm', CILIUM_DOCS],
         },
-        sources: ['https://docs.rke2.io/helm', CILIUM_DOCS],
-      },
+        ': in the HelmChartConfig rke2-cilium, where spec.valuesContent gets cni: {chainingMode: portmap}',
+      ),
       {
         codes: ['conflist-renamed'],
         installers: ['rke2'],
@@ -122,29 +222,31 @@ export const CNIS: readonly CniSource[] = [
         },
         sources: ['https://docs.rke2.io/helm', CILIUM_DOCS],
       },
-      {
-        codes: CHAIN,
-        since: '1.14',
-        what: 'let Cilium chain portmap itself (or map hostPorts itself, with kubeProxyReplacement=true, which replaces kube-proxy)',
-        commands: cilium('cni.chainingMode=portmap'),
-        patch: {
-          kind: 'data',
-          namespace: 'kube-system',
-          name: 'cilium-config',
-          data: { 'cni-chaining-mode': 'portmap' },
-          unless: { 'cni-chaining-mode': CHAINED_BEHIND },
+      ...chainedByCilium(
+        {
+          since: '1.14',
+          commands: cilium('cni.chainingMode=portmap'),
+          patch: {
+            kind: 'data',
+            namespace: 'kube-system',
+            name: 'cilium-config',
+            data: { 'cni-chaining-mode': 'portmap' },
+            unless: { 'cni-chaining-mode': CHAINED_BEHIND },
+          },
+          afterwards: restart('kube-system', 'cilium'),
+          sources: [CILIUM_DOCS],
         },
-        afterwards: restart('kube-system', 'cilium'),
-        sources: [CILIUM_DOCS],
-      },
-      {
-        codes: CHAIN,
-        before: '1.14',
-        what: 'let Cilium chain portmap itself (or map hostPorts itself, with kubeProxyReplacement=partial and hostPort.enabled=true)',
-        commands: cilium('cni.chainingMode=portmap'),
-        afterwards: restart('kube-system', 'cilium'),
-        sources: [CILIUM_DOCS],
-      },
+        ' (or map hostPorts itself, with kubeProxyReplacement=true, which replaces kube-proxy)',
+      ),
+      ...chainedByCilium(
+        {
+          before: '1.14',
+          commands: cilium('cni.chainingMode=portmap'),
+          afterwards: restart('kube-system', 'cilium'),
+          sources: [CILIUM_DOCS],
+        },
+        ' (or map hostPorts itself, with kubeProxyReplacement=partial and hostPort.enabled=true)',
+      ),
       {
         codes: ['conflist-renamed'],
         since: '1.14',
@@ -168,12 +270,12 @@ export const CNIS: readonly CniSource[] = [
         afterwards: restart('kube-system', 'cilium'),
         sources: ['cilium/cilium v1.13: plugins/cilium-cni/cni-install.sh'],
       },
-      {
-        codes: PLUGIN,
-        what: 'Cilium does not install portmap: install the package of the CNI plugins where the nodes are built, so that new nodes have it',
-        commands: [],
-        sources: [CILIUM_DOCS],
-      },
+      ...installedBy("Cilium's agent", {
+        plugin: 'own',
+        commands: restart('kube-system', 'cilium'),
+        sources: ['cilium/cilium: install/kubernetes/cilium/files/agent (install-cni-binaries)'],
+      }),
+      ...builtIn('Cilium', [CILIUM_DOCS]),
     ],
   },
   {
@@ -182,20 +284,9 @@ export const CNIS: readonly CniSource[] = [
     file: /canal/,
     agent: { label: ['k8s-app', 'canal'], namespaces: ['kube-system'], container: 'calico-node' },
     changes: [
-      {
-        codes: [...CHAIN, ...PLUGIN],
-        installers: ['rke2'],
-        what: 'canal writes its list, which chains portmap, and installs the plugin when it starts',
-        commands: restart('kube-system', 'rke2-canal'),
-        sources: ['rancher/rke2-charts: packages/rke2-canal'],
-      },
-      {
-        codes: [...CHAIN, ...PLUGIN],
-        installers: ['k3s', 'operator', 'other'],
-        what: 'canal writes its list, which chains portmap, and installs the plugin when it starts',
-        commands: restart('kube-system', 'canal'),
-        sources: ['projectcalico/calico: manifests/canal.yaml'],
-      },
+      ...canal(['rke2'], 'rke2-canal', 'rancher/rke2-charts: packages/rke2-canal'),
+      ...canal(['k3s', 'operator', 'other'], 'canal', 'projectcalico/calico: manifests/canal.yaml'),
+      broughtBy('canal', ['projectcalico/calico: manifests/canal.yaml']),
     ],
   },
   {
@@ -208,7 +299,7 @@ export const CNIS: readonly CniSource[] = [
     },
     changes: [
       {
-        codes: CHAIN,
+        codes: UNCHAINED,
         installers: ['operator'],
         what: "let the operator chain portmap, by its resource Installation's spec.calicoNetwork.hostPorts",
         commands: [
@@ -219,20 +310,36 @@ export const CNIS: readonly CniSource[] = [
         ],
         sources: ['https://docs.tigera.io/calico/latest/reference/installation/api#calicoNetworkSpec'],
       },
+      ...writtenBy('calico-node', {
+        installers: ['operator'],
+        commands: restart('calico-system', 'calico-node'),
+        sources: ['tigera/operator: pkg/render/node.go'],
+      }).filter(({ codes }) => !codes.includes('portmap-not-chained')),
       {
-        codes: CHAIN,
+        codes: ['portmap-not-chained', 'conflist-shadowed'],
         installers: ['rke2', 'k3s', 'other'],
-        what: 'add {"type": "portmap", "snat": true, "capabilities": {"portMappings": true}} to cni_network_config, which has placeholders and is not valid JSON',
+        what: 'chain portmap: add {"type": "portmap", "snat": true, "capabilities": {"portMappings": true}} to cni_network_config, which has placeholders and is not valid JSON',
         commands: edit('kube-system', 'calico-config'),
         afterwards: restart('kube-system', 'calico-node'),
         sources: ['projectcalico/calico: manifests/calico.yaml'],
       },
-      {
-        codes: PLUGIN,
-        what: "calico-node installs portmap when it starts; if it does not come back, the image of Calico's CNI has none",
+      ...edited('cni_network_config, which has placeholders and is not valid JSON', {
+        installers: ['rke2', 'k3s', 'other'],
+        commands: edit('kube-system', 'calico-config'),
+        afterwards: restart('kube-system', 'calico-node'),
+        sources: ['projectcalico/calico: manifests/calico.yaml'],
+      }),
+      ...installedBy('calico-node', {
+        installers: ['operator'],
+        commands: restart('calico-system', 'calico-node'),
+        sources: ['projectcalico/calico: cni-plugin/pkg/install'],
+      }),
+      ...installedBy('calico-node', {
+        installers: ['rke2', 'k3s', 'other'],
         commands: restart('kube-system', 'calico-node'),
         sources: ['projectcalico/calico: cni-plugin/pkg/install'],
-      },
+      }),
+      broughtBy('calico-node', ['projectcalico/calico: cni-plugin/pkg/install']),
     ],
   },
   {
@@ -240,15 +347,15 @@ export const CNIS: readonly CniSource[] = [
     plugins: ['aws-cni'],
     agent: { label: ['k8s-app', 'aws-node'], namespaces: ['kube-system'], container: 'aws-node' },
     changes: [
-      {
-        codes: [...CHAIN, ...PLUGIN],
-        what: 'aws-node writes its list, which chains portmap, and installs the plugin when it starts; an add-on that leaves it out is too old',
+      ...writtenBy('aws-node', {
         commands: restart('kube-system', 'aws-node'),
-        sources: [
-          'aws/amazon-vpc-cni-k8s: misc/10-aws.conflist',
-          'aws/amazon-vpc-cni-k8s: cmd/aws-vpc-cni-init',
-        ],
-      },
+        sources: ['aws/amazon-vpc-cni-k8s: misc/10-aws.conflist'],
+      }),
+      ...installedBy('aws-node', {
+        commands: restart('kube-system', 'aws-node'),
+        sources: ['aws/amazon-vpc-cni-k8s: cmd/aws-vpc-cni-init'],
+      }),
+      broughtBy('aws-node', ['aws/amazon-vpc-cni-k8s: cmd/aws-vpc-cni-init']),
     ],
   },
   {
@@ -260,40 +367,53 @@ export const CNIS: readonly CniSource[] = [
       container: 'kube-flannel',
     },
     changes: [
+      ...[
+        ...writtenBy(K3S_RESTARTED, K3S),
+        ...installedBy(K3S_RESTARTED, K3S),
+        { ...broughtBy('k3s', K3S.sources), installers: K3S.installers },
+      ],
       {
-        codes: [...CHAIN, ...PLUGIN],
-        installers: ['k3s'],
-        what: 'k3s brings flannel and portmap along, and writes both again when it starts: restart k3s on the node (systemctl restart k3s or k3s-agent), and do not edit its files',
-        commands: [],
-        sources: ['https://docs.k3s.io/networking/basic-network-options'],
-      },
-      {
-        codes: CHAIN,
-        installers: ['rke2', 'operator', 'other'],
+        codes: ['portmap-not-chained', 'conflist-shadowed'],
+        installers: ELSEWHERE,
         what: 'chain portmap in the list that flannel installs',
         commands: edit('kube-flannel', 'kube-flannel-cfg'),
         patch: { kind: 'list', namespace: 'kube-flannel', name: 'kube-flannel-cfg', key: 'cni-conf.json' },
         afterwards: restart('kube-flannel', 'kube-flannel-ds'),
         sources: ['flannel-io/flannel: Documentation/kube-flannel.yml'],
       },
-      {
-        codes: PLUGIN,
-        what: 'flannel does not install portmap: install the package of the CNI plugins where the nodes are built, so that new nodes have it',
-        commands: [],
-        sources: ['flannel-io/flannel: README.md'],
-      },
+      ...edited('the list that flannel installs', {
+        installers: ELSEWHERE,
+        commands: edit('kube-flannel', 'kube-flannel-cfg'),
+        afterwards: restart('kube-flannel', 'kube-flannel-ds'),
+        sources: ['flannel-io/flannel: Documentation/kube-flannel.yml'],
+      }),
+      ...installedBy("flannel's DaemonSet", {
+        installers: ELSEWHERE,
+        plugin: 'own',
+        commands: restart('kube-flannel', 'kube-flannel-ds'),
+        sources: ['flannel-io/flannel: Documentation/kube-flannel.yml'],
+      }),
+      ...builtIn('flannel', ['flannel-io/flannel: README.md']),
     ],
   },
   {
     name: 'Azure CNI',
     plugins: ['azure-vnet'],
     changes: [
-      {
-        codes: [...CHAIN, ...PLUGIN],
-        what: 'list and plugin come with the image of the nodes: upgrade it (az aks nodepool upgrade --node-image-only)',
-        commands: [],
-        sources: ['Azure/azure-container-networking: cni/azure-linux.conflist'],
-      },
+      ...forEach(
+        {
+          'portmap-not-chained': `the list, which chains portmap, ${AZURE_IMAGE}`,
+          'capability-missing': `the list, in which portmap has the capability portMappings, ${AZURE_IMAGE}`,
+          'plugin-order-wrong': `the list, in which portmap is behind azure-vnet, ${AZURE_IMAGE}`,
+          'cni-version-unsupported': `the list, with a CNI version that its plugins support, ${AZURE_IMAGE}`,
+          'conflist-invalid': `the list, to be corrected with it, ${AZURE_IMAGE}`,
+          'plugin-missing': `the plugin, which is installed with it, ${AZURE_IMAGE}`,
+          'plugin-not-executable': `the plugin, which is executable there, ${AZURE_IMAGE}`,
+          'plugin-too-old': `portmap ${AZURE_IMAGE}`,
+          'plugin-wrong-architecture': `the plugin, which is for the architecture of the node there, ${AZURE_IMAGE}`,
+        },
+        { commands: [], sources: ['Azure/azure-container-networking: cni/azure-linux.conflist'] },
+      ),
     ],
   },
   {
@@ -302,19 +422,23 @@ export const CNIS: readonly CniSource[] = [
     agent: { label: ['component', 'antrea-agent'], namespaces: ['kube-system'], container: 'antrea-agent' },
     changes: [
       {
-        codes: CHAIN,
+        codes: ['portmap-not-chained', 'conflist-shadowed'],
         what: 'chain portmap in the list that Antrea installs',
         commands: edit('kube-system', 'antrea-config'),
         patch: { kind: 'list', namespace: 'kube-system', name: 'antrea-config', key: 'antrea-cni.conflist' },
         afterwards: restart('kube-system', 'antrea-agent'),
         sources: ['antrea-io/antrea: build/charts/antrea/conf/antrea-cni.conflist'],
       },
-      {
-        codes: PLUGIN,
-        what: 'the agent of Antrea installs portmap when it starts',
+      ...edited('the list that Antrea installs', {
+        commands: edit('kube-system', 'antrea-config'),
+        afterwards: restart('kube-system', 'antrea-agent'),
+        sources: ['antrea-io/antrea: build/charts/antrea/conf/antrea-cni.conflist'],
+      }),
+      ...installedBy("Antrea's agent", {
         commands: restart('kube-system', 'antrea-agent'),
         sources: ['antrea-io/antrea: build/images/scripts/install_cni'],
-      },
+      }),
+      broughtBy("Antrea's agent", ['antrea-io/antrea: build/images/scripts/install_cni']),
     ],
   },
   {
@@ -324,13 +448,18 @@ export const CNIS: readonly CniSource[] = [
     agent: { label: ['k8s-app', 'kube-router'], namespaces: ['kube-system'], container: 'kube-router' },
     changes: [
       {
-        codes: CHAIN,
+        codes: ['portmap-not-chained', 'conflist-shadowed'],
         what: 'chain portmap in the list that kube-router installs',
         commands: edit('kube-system', 'kube-router-cfg'),
         patch: { kind: 'list', namespace: 'kube-system', name: 'kube-router-cfg', key: 'cni-conf.json' },
         afterwards: restart('kube-system', 'kube-router'),
         sources: ['cloudnativelabs/kube-router: daemonset/kubeadm-kuberouter.yaml'],
       },
+      ...edited('the list that kube-router installs', {
+        commands: edit('kube-system', 'kube-router-cfg'),
+        afterwards: restart('kube-system', 'kube-router'),
+        sources: ['cloudnativelabs/kube-router: daemonset/kubeadm-kuberouter.yaml'],
+      }),
     ],
   },
   {
@@ -343,7 +472,7 @@ export const CNIS: readonly CniSource[] = [
     },
     changes: [
       {
-        codes: CHAIN,
+        codes: ['portmap-not-chained', 'conflist-shadowed'],
         what: 'ovnkube-node writes a list of its own plugin alone: with CRI-O the runtime maps the ports, and portmap is not needed; with another runtime put a list before it where the nodes are built',
         commands: [],
         sources: [
@@ -358,12 +487,9 @@ export const CNIS: readonly CniSource[] = [
     plugins: ['weave-net'],
     agent: { label: ['name', 'weave-net'], namespaces: ['kube-system'], container: 'weave' },
     changes: [
-      {
-        codes: [...CHAIN, ...PLUGIN],
-        what: 'weave-net writes its list, which chains portmap, when it starts',
-        commands: restart('kube-system', 'weave-net'),
-        sources: ['weaveworks/weave: prog/weave-kube/launch.sh'],
-      },
+      ...writtenBy('weave-net', WEAVE),
+      ...installedBy('weave-net', WEAVE),
+      broughtBy('weave-net', WEAVE.sources),
     ],
   },
   {
@@ -372,12 +498,10 @@ export const CNIS: readonly CniSource[] = [
     file: /kindnet/,
     agent: { label: ['app', 'kindnet'], namespaces: ['kube-system'], container: 'kindnet-cni' },
     changes: [
-      {
-        codes: CHAIN,
-        what: 'kindnetd writes its list, which chains portmap, when it starts',
+      ...writtenBy('kindnetd', {
         commands: restart('kube-system', 'kindnet'),
         sources: ['kubernetes-sigs/kind: images/kindnetd/cmd/kindnetd/cni.go'],
-      },
+      }),
     ],
   },
   {
@@ -390,8 +514,14 @@ export const CNIS: readonly CniSource[] = [
     },
     changes: [
       {
-        codes: CHAIN,
+        codes: ['portmap-not-chained', 'conflist-shadowed'],
         what: 'Multus passes on to the list of the cluster network (clusterNetwork, or the delegates of its own file): chain portmap there',
+        commands: [kubectl('-n', 'kube-system', 'get', 'configmap', 'multus-cni-config', '-o', 'yaml')],
+        sources: ['k8snetworkplumbingwg/multus-cni: docs/configuration.md'],
+      },
+      {
+        codes: ['delegate-capability-missing'],
+        what: 'give the configuration of Multus "capabilities": {"portMappings": true}, where it is written',
         commands: [kubectl('-n', 'kube-system', 'get', 'configmap', 'multus-cni-config', '-o', 'yaml')],
         sources: ['k8snetworkplumbingwg/multus-cni: docs/configuration.md'],
       },
