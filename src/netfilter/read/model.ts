@@ -290,6 +290,8 @@ export const PROTOCOLS: ReadonlyMap<string, number> = new Map([
 /** Number of a protocol by name or number; undefined when it is not known. */
 export function protocolNumber(name: string | number): number | undefined {
   if (typeof name === 'number') return name;
+  const known = PROTOCOLS.get(name);
+  if (known !== undefined) return known;
   return /^\d{1,3}$/.test(name) ? Number(name) : PROTOCOLS.get(name.toLowerCase());
 }
 

@@ -6,6 +6,16 @@ import type { Known, Outcome, Trace, Translation } from './trace-types.ts';
 /** What became of a packet by all of its branches: each outcome, and what they agree in. */
 export function summarise(ended: readonly Ended[]): Trace {
   const outcomes = ended.map(outcomeOf);
+  const [first] = outcomes;
+  if (outcomes.length === 1 && first!.verdict !== 'unknown') {
+    const { verdict, translation, sourceTranslation } = first!;
+    return {
+      outcomes,
+      verdict: { known: true, value: verdict },
+      translation: { known: true, value: translation },
+      sourceTranslation: { known: true, value: sourceTranslation },
+    };
+  }
   const settled = (bound: (branch: Branch) => boolean) => (_: Outcome, i: number) =>
     ended[i]!.verdict !== 'unknown' || bound(ended[i]!.branch);
   return {
@@ -32,15 +42,14 @@ export function summarise(ended: readonly Ended[]): Trace {
 }
 
 function outcomeOf({ branch, verdict, decision }: Ended): Outcome {
-  const text = (value: AddressValue | undefined) => (value === undefined ? undefined : formatAddress(value));
   return {
     verdict,
     decision,
     translation: branch.translation,
     sourceTranslation: branch.sourceTranslation,
     delivery: branch.delivery,
-    source: text(branch.source),
-    destination: text(branch.destination),
+    source: textOf(branch.source),
+    destination: textOf(branch.destination),
     destinationPort: branch.destinationPort,
     mark: branch.mark,
     connectionMark: branch.connectionMark,
@@ -49,6 +58,10 @@ function outcomeOf({ branch, verdict, decision }: Ended): Outcome {
     several: branch.several,
     assumed: toArray(branch.assumed),
   };
+}
+
+function textOf(value: AddressValue | undefined): string | undefined {
+  return value === undefined ? undefined : formatAddress(value);
 }
 
 /** What all outcomes agree in; otherwise what they differ by. */

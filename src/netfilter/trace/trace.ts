@@ -96,7 +96,7 @@ class Tracer {
   // Where the packet is.
   #hook: Hook;
   #base: BaseChain | undefined;
-  readonly #ids = new Map<object, number>();
+  #ids: Map<object, number> | undefined;
 
   constructor(
     ruleset: Ruleset,
@@ -139,10 +139,10 @@ class Tracer {
   }
 
   #afterPrerouting(branches: Branch[]): void {
-    const routed = branches.map((branch) => ({ branch, route: this.#route(branch) }));
     const local: Branch[] = [];
     const forwarded: Branch[] = [];
-    for (const { branch, route } of routed) {
+    for (const branch of branches) {
+      const route = this.#route(branch);
       if (route.kind === 'local') local.push(branch);
       else if (route.kind === 'forward') {
         branch.outputInterface = route.outputInterface;
@@ -309,14 +309,15 @@ class Tracer {
    * another.
    */
   #track(branches: readonly Branch[]): Branch[] {
-    return branches.filter((branch) => {
-      if (branch.tracking !== 'not yet') return true;
-      branch.tracking = 'tracked';
-      const { zone } = branch;
-      if (zone === undefined || !IN_A_CONNECTION.has(this.#packet.ctState ?? 'new')) return true;
-      this.#end(branch.assume({ kind: 'statement', ...zone }, true), 'unknown');
-      return false;
-    });
+    const tracked: Branch[] = [];
+    for (const branch of branches) {
+      const { zone, tracking } = branch;
+      if (tracking === 'not yet') branch.tracking = 'tracked';
+      if (tracking !== 'not yet' || zone === undefined || !IN_A_CONNECTION.has(this.#packet.ctState ?? 'new'))
+        tracked.push(branch);
+      else this.#end(branch.assume({ kind: 'statement', ...zone }, true), 'unknown');
+    }
+    return tracked;
   }
 
   #passChains(slot: Slot, chains: readonly BaseChain[], branches: Branch[]): Branch[] {
@@ -325,26 +326,26 @@ class Tracer {
       for (const chain of chains) passing = this.#passBase(chain, passing);
       return passing;
     }
-    const destination = NAT_PRIORITY[this.#hook] < 0;
-    const isBound = (branch: Branch) => (destination ? branch.destinationBound : branch.sourceBound);
+    const end = NAT_PRIORITY[this.#hook] < 0 ? 'destinationBound' : 'sourceBound';
     const done: Branch[] = [];
     let asking: Branch[] = [];
     for (const branch of branches) {
       // Rules of NAT see the first packet of a tracked connection only, and each end once.
       const first = branch.tracking === 'tracked' && (this.#packet.ctState ?? 'new') === 'new';
-      (first && !isBound(branch) ? asking : done).push(branch);
+      (first && !branch[end] ? asking : done).push(branch);
     }
     for (const chain of chains) {
+      if (asking.length === 0) break;
       const next: Branch[] = [];
-      for (const branch of this.#passBase(chain, asking)) (isBound(branch) ? done : next).push(branch);
+      for (const branch of this.#passBase(chain, asking)) (branch[end] ? done : next).push(branch);
       asking = next;
     }
     for (const branch of asking) {
       // The null binding: from here on the end is settled as it is.
-      if (destination) branch.destinationBound = true;
-      else branch.sourceBound = true;
+      branch[end] = true;
     }
-    return this.#merge([...done, ...asking]);
+    addAll(done, asking);
+    return this.#merge(done);
   }
 
   /** Takes branches through a base chain; returns those that it accepts. */
@@ -354,23 +355,30 @@ class Tracer {
     this.#base = chain;
     const table = this.#tableOf(chain);
     const { returned, accepted } = this.#walk(table, chain, branches, 0);
-    if (chain.base.policy === 'accept') return this.#merge([...accepted, ...returned]);
+    if (chain.base.policy === 'accept') {
+      addAll(accepted, returned);
+      return this.#merge(accepted);
+    }
     for (const branch of returned) this.#end(branch, 'drop', { kind: 'policy', chain });
     return this.#merge(accepted);
   }
 
   #walk(table: Table | undefined, chain: Chain, branches: Branch[], depth: number): Leaving {
-    const leaving: Leaving = { returned: [], accepted: [] };
+    const leaving: Leaving = { returned: takeList(), accepted: takeList() };
     let current = branches;
+    // Two lists by turns, in place of one a rule.
+    let spare = takeList();
     for (const rule of rulesForPort(chain, commonPort(branches))) {
       if (current.length === 0) return leaving;
-      const next: Branch[] = [];
+      const next = spare;
+      next.length = 0;
       const reason = this.#tooMuch(current.length);
       if (reason !== undefined) {
         this.#giveUp(current, reason);
         return leaving;
       }
       for (const branch of current) this.#apply(table, rule, branch, depth, next, leaving, 0);
+      spare = current === branches ? takeList() : current;
       current = next.length > 1 ? this.#merge(next) : next;
       if (current.length > MAX_BRANCHES) {
         this.#giveUp(current, `more than ${MAX_BRANCHES} branches`);
@@ -380,6 +388,8 @@ class Tracer {
       leaving.returned = this.#few(leaving.returned);
     }
     addAll(leaving.returned, current);
+    if (current !== branches) giveBack(current);
+    giveBack(spare);
     return leaving;
   }
 
@@ -559,9 +569,12 @@ class Tracer {
           this.#giveUp([branch], `chains nested deeper than ${MAX_CHAIN_DEPTH}`);
           return;
         }
-        const inner = this.#walk(table, target, [branch], depth + 1);
-        addAll(leaving.accepted, inner.accepted);
-        addAll(verdict.kind === 'jump' ? next : leaving.returned, inner.returned);
+        const entering = takeList();
+        entering.push(branch);
+        const { accepted, returned } = this.#walk(table, target, entering, depth + 1);
+        addAll(leaving.accepted, accepted);
+        addAll(verdict.kind === 'jump' ? next : leaving.returned, returned);
+        for (const list of [entering, accepted, returned]) giveBack(list);
       }
     }
   }
@@ -593,6 +606,17 @@ class Tracer {
     next: Branch[],
     leaving: Leaving,
   ): void {
+    if (to.address === undefined && to.port === undefined) {
+      const reason = this.#tooMuch(0);
+      if (reason !== undefined) {
+        this.#giveUp([branch], reason);
+        return;
+      }
+      this.#step(branch, rule);
+      this.#bind(branch, kind, to.literal ?? {}, to.opaque !== undefined, rule, undefined);
+      leaving.accepted.push(branch);
+      return;
+    }
     const lookups = [to.address, to.port].filter((lookup) => lookup !== undefined);
     for (const { elements, branch: found } of this.#lookUp(rule, lookups, branch)) {
       if (elements === undefined) {
@@ -767,11 +791,12 @@ class Tracer {
       if (same === undefined) merged.set(key, ended);
       else join(same.branch, ended.branch);
     }
-    addAll(this.#ended, merged.values());
+    addAll(this.#ended, [...merged.values()]);
   }
 
   #id(object: object | undefined): number {
     if (object === undefined) return 0;
+    this.#ids ??= new Map();
     let id = this.#ids.get(object);
     if (id === undefined) {
       id = this.#ids.size + 1;
@@ -820,9 +845,26 @@ const LOOKS_UP: ReadonlySet<Expression['kind']> = new Set([
 /** States of a packet whose connection was there before it. */
 const IN_A_CONNECTION: ReadonlySet<string> = new Set(['established', 'related']);
 
+/** Lists that were used for a moment: a packet needs dozens, and a large cluster's doctor follows a hundred thousand packets. */
+const lists: Branch[][] = [];
+const MAX_LISTS = 64;
+/** Longer ones are not kept. */
+const MAX_LENGTH = 64;
+
+function takeList(): Branch[] {
+  return lists.pop() ?? [];
+}
+
+/** Nobody uses the list any more. */
+function giveBack(list: Branch[]): void {
+  if (lists.length === MAX_LISTS || list.length > MAX_LENGTH) return;
+  list.length = 0;
+  lists.push(list);
+}
+
 /** `push(...items)` takes what fits on the stack. */
-function addAll<T>(list: T[], items: Iterable<T>): void {
-  for (const item of items) list.push(item);
+function addAll<T>(list: T[], items: readonly T[]): void {
+  for (let i = 0; i < items.length; i++) list.push(items[i]!);
 }
 
 /** The port after a translation; undefined when the kernel chooses it. One in the range is kept. */
@@ -858,5 +900,6 @@ function fieldsOf(match: Match): string {
 /** The destination port that all branches have; undefined when they differ or it is not known. */
 function commonPort(branches: readonly Branch[]): number | undefined {
   const port = branches[0]?.destinationPort;
+  if (branches.length === 1) return port;
   return branches.every(({ destinationPort }) => destinationPort === port) ? port : undefined;
 }

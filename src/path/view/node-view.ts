@@ -50,7 +50,8 @@ export class NodeView {
   readonly #read: () => Observed<NodeReport>;
   #report: Observed<NodeReport> | undefined;
   #configs: ConfigFile[] | undefined;
-  #local: ReadonlySet<string> | undefined;
+  /** The node's own addresses, and what was asked of others before. */
+  #local: Map<string, boolean> | undefined;
   #ruleset: Observed<Ruleset> | undefined;
 
   /** `report`: it, or how to read it, which is done when it is first asked for and again after a {@link release}. */
@@ -160,9 +161,14 @@ export class NodeView {
   isLocal(address: string): boolean | undefined {
     const addresses = known(this.seen?.network.addresses);
     if (addresses === undefined) return undefined;
-    this.#local ??= new Set(addresses.map((entry) => canonicalAddress(entry.address)));
-    if (familyOf(address) === 'ipv4' && isLoopbackText(address)) return true;
-    return this.#local.has(canonicalAddress(address));
+    this.#local ??= new Map(addresses.map((entry) => [canonicalAddress(entry.address), true]));
+    const before = this.#local.get(address);
+    if (before !== undefined) return before;
+    const isLocal =
+      (familyOf(address) === 'ipv4' && isLoopbackText(address)) ||
+      this.#local.get(canonicalAddress(address)) === true;
+    this.#local.set(address, isLocal);
+    return isLocal;
   }
 
   #readRuleset(): Observed<Ruleset> {

@@ -94,6 +94,8 @@ export function describeRoute(route: RouteEntry | undefined): string {
   ].join(' ');
 }
 
+const LOCAL: Decision = Object.freeze({ kind: 'local' });
+
 /** The routing decision for a packet that is followed. */
 export function decideRoute(node: NodeView, query: RoutedPacket): Decision {
   const { destination } = query;
@@ -107,7 +109,7 @@ export function decideRoute(node: NodeView, query: RoutedPacket): Decision {
     const by = rule === undefined ? '' : `: policy rule "${describeRule(rule)}"`;
     return { kind: 'unroutable', reason: `no route to ${destination}${by}` };
   }
-  if (route.type === 'local' || node.isLocal(destination)) return { kind: 'local' };
+  if (route.type === 'local' || node.isLocal(destination)) return LOCAL;
   if (route.type === 'unicast' && route.device === undefined) {
     return { kind: 'unknown', reason: `the route to ${destination} has several next hops` };
   }

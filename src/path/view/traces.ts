@@ -7,6 +7,7 @@ import {
   type Outcome,
   openConditions,
   type Packet,
+  type Route,
   type RouteQuery,
   type Rule,
   type Ruleset,
@@ -16,7 +17,7 @@ import {
   tracePacket,
   translationsFor,
 } from '../../netfilter/index.ts';
-import { FAMILY_NAME, FAMILY_OF_NFT, type FamilyName, familyOf, NFT_FAMILY } from '../../util/family.ts';
+import { FAMILY_NAME, FAMILY_OF_NFT, type FamilyName, familyOf, NFT_FAMILY, type NftFamily } from '../../util/family.ts';
 import { canonicalAddress, parseIp } from '../../util/ip.ts';
 import { known, type Observed } from '../model/observed.ts';
 import { type MemoKey, memoKey, remembered } from './memory.ts';
@@ -222,28 +223,50 @@ function follow(origin: Origin, path: PathView, scene: Scene): Observed<Followed
 }
 
 function followPacket(packet: Packet, ruleset: Ruleset, node: NodeView): Followed {
-  const addresses = known(node.seen?.network.addresses);
-  const asked: RouteQuery[] = [];
-  const environment: Environment = {
-    isLocal: (address) => node.isLocal(address) ?? false,
-    route: (query) => {
-      asked.push(query);
-      return decideRoute(node, query);
-    },
-    primaryAddress: (device, family) => {
-      const wanted = FAMILY_OF_NFT[family];
-      // Masquerading towards the node itself takes the first global address of any interface, not loopback's.
-      return addresses?.find(
-        (entry) =>
-          entry.family === wanted && (device === 'lo' ? entry.scope === 'global' : entry.device === device),
-      )?.address;
-    },
-  };
-  const devices = devicesBelow(packet.inputInterface, node);
-  const arrival = traceAtDevices(ruleset, devices, packet, environment, node.budget);
+  const environment = new NodeEnvironment(node);
+  const { asked } = environment;
+  const arrival =
+    ruleset.atDevices.length === 0
+      ? undefined
+      : traceAtDevices(
+          ruleset,
+          devicesBelow(packet.inputInterface, node),
+          packet,
+          environment,
+          node.budget,
+        );
   // What is not known of such a chain is left to the probes: its conditions are often rates and sets of addresses.
   if (arrival !== undefined && endOf(arrival) !== undefined) return { trace: arrival, asked };
   return { trace: tracePacket(ruleset, packet, environment, node.budget), asked };
+}
+
+/** A node as rules need to know it, for one packet. */
+class NodeEnvironment implements Environment {
+  /** Of which packets the route was sought. */
+  readonly asked: RouteQuery[] = [];
+  readonly #node: NodeView;
+
+  constructor(node: NodeView) {
+    this.#node = node;
+  }
+
+  isLocal(address: string): boolean {
+    return this.#node.isLocal(address) ?? false;
+  }
+
+  route(query: RouteQuery): Route {
+    this.asked.push(query);
+    return decideRoute(this.#node, query);
+  }
+
+  primaryAddress(device: string, family: NftFamily): string | undefined {
+    const wanted = FAMILY_OF_NFT[family];
+    // Masquerading towards the node itself takes the first global address of any interface, not loopback's.
+    return known(this.#node.seen?.network.addresses)?.find(
+      (entry) =>
+        entry.family === wanted && (device === 'lo' ? entry.scope === 'global' : entry.device === device),
+    )?.address;
+  }
 }
 
 /** A device and those that are part of it: what comes in by a bond or a bridge came in by one of them. */
