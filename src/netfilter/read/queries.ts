@@ -92,25 +92,15 @@ export function translationsFor(
     const slotted: TranslationCandidate[] = [];
     for (const base of slot.chains) {
       const passed: Reached[] = [];
-      const walk = new Walk(
-        ruleset,
-        base,
-        (rule) => certainty(rule, read),
-        (lookup) => found(lookup, read),
-        destination.port,
-        budget,
-      );
-      for (const { rule, via, conditional } of walk.rules()) {
-        if (passed.length < MAX_CANDIDATES && lets(rule, 'accept', 'return'))
-          passed.push({ base, rule, via });
+      const walk = new Walk(ruleset, base, read, destination.port, budget, (rule, via, conditional) => {
+        if (passed.length < MAX_CANDIDATES && lets(rule, PASSING)) passed.push({ base, rule, via });
         for (const expression of rule.expressions) {
           if (expression.kind !== 'dnat' && expression.kind !== 'redirect') continue;
           if ('family' in expression && (expression.family ?? destination.family) !== destination.family)
             continue;
           const targets = targetsOf(expression.to, read);
-          if (targets === undefined || candidates.length + slotted.length + targets.length > MAX_CANDIDATES) {
-            return { candidates: [...candidates, ...slotted], complete: false };
-          }
+          if (targets === undefined || candidates.length + slotted.length + targets.length > MAX_CANDIDATES)
+            return false;
           const exemptions = passed.filter((ahead) => exempts(ahead, { base, rule, via }));
           for (const { to, element, certain } of targets) {
             slotted.push({
@@ -126,7 +116,10 @@ export function translationsFor(
             });
           }
         }
-      }
+        return true;
+      });
+      walk.run();
+      if (walk.isStopped) return { candidates: [...candidates, ...slotted], complete: false };
       complete &&= walk.complete;
     }
     // No listing shows which of two tables with the same priority comes first, so no translation of theirs is certain.
@@ -138,13 +131,16 @@ export function translationsFor(
 
 /** Whether packets that a rule takes never come to another behind it: it ends the base chain, or a chain that leads to the other. */
 function exempts({ rule, via }: Reached, behind: Reached): boolean {
-  if (lets(rule, 'accept')) return true;
+  if (lets(rule, ACCEPTING)) return true;
   const way = [...behind.via, behind.rule];
   return way[via.length]?.location.chain === rule.location.chain && via.every((each, i) => each === way[i]);
 }
 
-function lets({ expressions }: Rule, ...verdicts: readonly Verdict['kind'][]): boolean {
-  return expressions.some(({ kind }) => verdicts.includes(kind as Verdict['kind']));
+const ACCEPTING: ReadonlySet<Expression['kind']> = new Set(['accept']);
+const PASSING: ReadonlySet<Expression['kind']> = new Set(['accept', 'return']);
+
+function lets({ expressions }: Rule, verdicts: ReadonlySet<Expression['kind']>): boolean {
+  return expressions.some(({ kind }) => verdicts.has(kind));
 }
 
 /**
@@ -222,50 +218,49 @@ type Certainty = 'certain' | 'conditional' | 'never';
 /** How many of the packets that reach a chain. */
 type Share = 'none' | 'some' | 'all';
 
-type LookUp = (lookup: Lookup) => { elements: readonly Element[]; certain: boolean };
+/** Is shown a rule, with those that lead to it; whether it is also to see those behind it. */
+type Visit = (rule: Rule, via: readonly Rule[], conditional: boolean) => boolean;
 
 /** A walk through a base chain and the chains it leads to. */
 class Walk {
   readonly #table: Table | undefined;
   readonly #base: BaseChain;
-  readonly #judge: (rule: Rule) => Certainty;
-  readonly #lookUp: LookUp;
+  readonly #read: FieldReader;
   readonly #port: number;
   readonly #budget: RuleBudget;
+  readonly #visit: Visit;
   #looked = 0;
   /** Whether all rules were looked at that there were to look at. */
   complete = true;
+  /** Whether the visitor wanted to see no more. */
+  isStopped = false;
 
   /** `port`: only rules that packets to it may match are of interest. */
   constructor(
     ruleset: Ruleset,
     base: BaseChain,
-    judge: (rule: Rule) => Certainty,
-    lookUp: LookUp,
+    read: FieldReader,
     port: number,
     budget: RuleBudget,
+    visit: Visit,
   ) {
     this.#table = ruleset.tables.find(
       ({ name, family, backend }) =>
         name === base.table && family === base.family && backend === base.backend,
     );
     this.#base = base;
-    this.#judge = judge;
-    this.#lookUp = lookUp;
+    this.#read = read;
     this.#port = port;
     this.#budget = budget;
+    this.#visit = visit;
   }
 
-  rules(): Generator<{ rule: Rule; via: Rule[]; conditional: boolean }> {
-    return this.#walk(this.#base, [], false);
+  run(): void {
+    this.#walk(this.#base, [], false);
   }
 
-  /** Gives the rules of a chain and of those that it leads to; returns which of the packets that came in are done with the base chain. */
-  *#walk(
-    chain: Chain,
-    via: Rule[],
-    conditional: boolean,
-  ): Generator<{ rule: Rule; via: Rule[]; conditional: boolean }, Share> {
+  /** Shows the rules of a chain and of those that it leads to; returns which of the packets that came in are done with the base chain. */
+  #walk(chain: Chain, via: readonly Rule[], conditional: boolean): Share {
     let done: Share = 'none';
     // Some may have gone back to the caller, or be done, by a rule with conditions: what follows is for the others.
     let returned = false;
@@ -274,14 +269,17 @@ class Walk {
         this.complete = false;
         return 'some';
       }
-      const certainty = this.#judge(rule);
-      if (certainty === 'never') continue;
-      const some = conditional || returned || done === 'some' || certainty === 'conditional';
-      yield { rule, via, conditional: some };
+      const certain = certainty(rule, this.#read);
+      if (certain === 'never') continue;
+      const some = conditional || returned || done === 'some' || certain === 'conditional';
+      if (!this.#visit(rule, via, some)) {
+        this.isStopped = true;
+        return 'some';
+      }
       // Packets that a translation does not take, by conditions in its own lookup, continue; the others never reach what follows.
       if (rule.expressions.some(({ kind }) => kind === 'dnat' || kind === 'redirect')) continue;
-      for (const { verdict, certain } of this.#verdictsOf(rule)) {
-        const sure = certainty === 'certain' && certain;
+      for (const { verdict, certain: isSure } of this.#verdictsOf(rule)) {
+        const sure = certain === 'certain' && isSure;
         if (verdict === undefined) {
           done = 'some';
           continue;
@@ -304,7 +302,8 @@ class Walk {
           this.complete = false;
           return 'some';
         }
-        const inside = yield* this.#walk(target, [...via, rule], some || !certain);
+        const inside = this.#walk(target, [...via, rule], some || !isSure);
+        if (this.isStopped) return 'some';
         if (inside === 'all' && sure) return returned ? 'some' : 'all';
         if (inside !== 'none') done = 'some';
         // What comes back from there goes to where this chain was called from.
@@ -318,8 +317,9 @@ class Walk {
   }
 
   /** The verdicts of a rule, with whether all packets that match it get them; undefined for a statement that may be any. */
-  #verdictsOf(rule: Rule): { verdict: Verdict | undefined; certain: boolean }[] {
-    return rule.expressions.flatMap((expression): { verdict: Verdict | undefined; certain: boolean }[] => {
+  #verdictsOf({ expressions }: Rule): { verdict: Verdict | undefined; certain: boolean }[] {
+    const verdicts: { verdict: Verdict | undefined; certain: boolean }[] = [];
+    for (const expression of expressions) {
       switch (expression.kind) {
         case 'accept':
         case 'drop':
@@ -329,17 +329,18 @@ class Walk {
         case 'reject':
         case 'jump':
         case 'goto':
-          return [{ verdict: expression, certain: true }];
+          verdicts.push({ verdict: expression, certain: true });
+          break;
         case 'verdict-map': {
-          const { elements, certain } = this.#lookUp(expression.lookup);
-          return elements.flatMap(({ verdict }) => (verdict === undefined ? [] : [{ verdict, certain }]));
+          const { elements, certain } = found(expression.lookup, this.#read);
+          for (const { verdict } of elements) if (verdict !== undefined) verdicts.push({ verdict, certain });
+          break;
         }
         case 'opaque-statement':
-          return [{ verdict: undefined, certain: false }];
-        default:
-          return [];
+          verdicts.push({ verdict: undefined, certain: false });
       }
-    });
+    }
+    return verdicts;
   }
 }
 

@@ -17,7 +17,14 @@ import {
   tracePacket,
   translationsFor,
 } from '../../netfilter/index.ts';
-import { FAMILY_NAME, FAMILY_OF_NFT, type FamilyName, familyOf, NFT_FAMILY, type NftFamily } from '../../util/family.ts';
+import {
+  FAMILY_NAME,
+  FAMILY_OF_NFT,
+  type FamilyName,
+  familyOf,
+  NFT_FAMILY,
+  type NftFamily,
+} from '../../util/family.ts';
 import { canonicalAddress, parseIp } from '../../util/ip.ts';
 import { known, type Observed } from '../model/observed.ts';
 import { type MemoKey, memoKey, remembered } from './memory.ts';
@@ -228,13 +235,7 @@ function followPacket(packet: Packet, ruleset: Ruleset, node: NodeView): Followe
   const arrival =
     ruleset.atDevices.length === 0
       ? undefined
-      : traceAtDevices(
-          ruleset,
-          devicesBelow(packet.inputInterface, node),
-          packet,
-          environment,
-          node.budget,
-        );
+      : traceAtDevices(ruleset, devicesBelow(packet.inputInterface, node), packet, environment, node.budget);
   // What is not known of such a chain is left to the probes: its conditions are often rates and sets of addresses.
   if (arrival !== undefined && endOf(arrival) !== undefined) return { trace: arrival, asked };
   return { trace: tracePacket(ruleset, packet, environment, node.budget), asked };
