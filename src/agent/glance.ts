@@ -3,7 +3,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { routingDigest } from '../net/routing-state.ts';
 import { listeningSockets } from '../node/report/listeners.ts';
-import { readSysctls } from '../node/report/sysctls.ts';
+import { OF_NO_DEVICE, readSysctls } from '../node/report/sysctls.ts';
 import { isBelow, localPaths, readKernelFile } from '../sys/bounded-file.ts';
 import { unlessMissing } from '../sys/errno.ts';
 import { readMounts } from '../sys/mounts.ts';
@@ -25,7 +25,10 @@ export function takeGlance(directories: readonly string[], proc = '/proc'): stri
   if (hasLegacyRules(proc)) return undefined;
   const routing = routingDigest();
   if (routing === undefined) return undefined;
-  const settings = Object.entries(readSysctls(join(proc, 'sys'))).filter(([name]) => !COUNTS.has(name));
+  // Those of devices are with the links: a node with a hundred pods would have four hundred files to read.
+  const settings = Object.entries(readSysctls(join(proc, 'sys'), OF_NO_DEVICE)).filter(
+    ([name]) => !COUNTS.has(name),
+  );
   const hash = createHash('sha256');
   for (const part of [routing, settings, listeners(proc), places(directories)]) {
     hash.update(`${JSON.stringify(part)}\n`);

@@ -25,15 +25,24 @@ const SINGLE = [
 /** Settings of each device, and of `all` and `default`. */
 const PER_DEVICE = ['rp_filter', 'route_localnet', 'forwarding', 'accept_local'] as const;
 
-/** The settings that decide about a hostPort, by name as sysctl(8) writes it: a dot in a device's name is a slash. */
-export function readSysctls(procSys = '/proc/sys'): Record<string, string> {
+/** The names under which the settings of no device are: those that count besides each device's own, and those that a new device gets. */
+export const OF_NO_DEVICE = ['all', 'default'] as const;
+
+/**
+ * The settings that decide about a hostPort, by name as sysctl(8) writes it: a dot in a device's name is a slash. `devices`: those whose own are
+ * read; all unless given.
+ */
+export function readSysctls(
+  procSys = '/proc/sys',
+  devices: readonly string[] = readdirSync(join(procSys, 'net/ipv4/conf')),
+): Record<string, string> {
   const found: Record<string, string> = {};
   const look = (name: string) => {
     const value = readIfThere(join(procSys, sysctlPath(name)));
     if (value !== undefined) found[name] = value;
   };
   for (const name of SINGLE) look(name);
-  for (const device of readdirSync(join(procSys, 'net/ipv4/conf'))) {
+  for (const device of devices) {
     for (const key of PER_DEVICE) look(`net.ipv4.conf.${device.replaceAll('.', '/')}.${key}`);
   }
   return found;
