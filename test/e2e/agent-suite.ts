@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { AGENT_CAPABILITIES, type AgentMode, METRICS_PORT } from '../../src/agent/manifests.ts';
+import { AGENT_CAPABILITIES, type AgentMode, agentMounts, METRICS_PORT } from '../../src/agent/manifests.ts';
 import type { AgentStatus } from '../../src/agent/status.ts';
 import { agentImage } from '../../src/util/images.ts';
-import { confinementOf } from './confinement.ts';
+import { confinementOf, isMountReadOnly } from './confinement.ts';
 import { eventually } from './eventually.ts';
 import { Lab, PROGRAM } from './lab.ts';
 
@@ -105,6 +105,13 @@ export function agentSuite({ title, name, words, missing }: AgentSuite): void {
         hasNoNewPrivileges: mode === 'observe',
         isRootReadOnly: true,
       });
+      const documented = agentMounts({ confDir: '/etc/cni/net.d', binDirs: ['/opt/cni/bin'] })
+        .filter(({ modes }) => modes.includes(mode))
+        .map(({ hostPath, mountPath = hostPath, isWritten }) => [
+          mountPath,
+          mode === 'observe' || !isWritten,
+        ]);
+      expect(documented.map(([path]) => [path, isMountReadOnly(mounts!, String(path))])).toEqual(documented);
     }
 
     /** What of a node an agent could change. */

@@ -60,3 +60,9 @@ export function confinementOf(status: string, mountinfo: string): Confinement {
     isRootReadOnly: root?.split(' ')[5]?.split(',').includes('ro') === true,
   };
 }
+
+/** Whether what is mounted at a path cannot be written there; undefined when nothing is mounted there. The last mount covers those before it. */
+export function isMountReadOnly(mountinfo: string, path: string): boolean | undefined {
+  const mount = mountinfo.split('\n').findLast((line) => line.split(' ')[4] === path);
+  return mount?.split(' ')[5]?.split(',').includes('ro');
+}
