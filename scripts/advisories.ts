@@ -16,7 +16,9 @@ const ran = Bun.spawnSync(['npm', 'audit', '--omit=dev', '--json'], {
 });
 const { message, vulnerabilities } = parsed(ran.stdout.toString());
 if (vulnerabilities === undefined) {
-  console.warn(`SKIPPED: advisories are not known: ${message ?? 'npm audit gave no reason'}`);
+  console.warn(
+    `SKIPPED, nothing was checked: advisories are not known: ${message ?? 'npm audit gave no reason'}`,
+  );
 } else {
   const found = Object.entries(vulnerabilities).map(([name, { severity }]) => `${name}: ${severity}`);
   console.log(found.length === 0 ? 'no advisories about what is in the program' : found.join('\n'));

@@ -51,9 +51,14 @@ export class OpenPage {
     return (await this.get('moments')).json() as Promise<Moment[]>;
   }
 
-  /** Follows all topics and drops what comes, as an open page that nobody looks at, until the server ends. */
-  async follow(): Promise<void> {
-    for await (const _ of (await this.get('events')).body!);
+  /** Follows all topics and drops what comes, as an open page that nobody looks at, until the signal aborts. */
+  async follow(signal: AbortSignal): Promise<void> {
+    const reader = (await this.get('events')).body!.getReader();
+    signal.addEventListener('abort', () => void reader.cancel(), { once: true });
+    while (!signal.aborted) {
+      const { done } = await reader.read();
+      if (done && !signal.aborted) throw new Error('the live page ended a connection');
+    }
   }
 
   /** Waits for a newest moment that fits. */

@@ -4,6 +4,7 @@ import { documentTargets } from './documents.ts';
 import type { FuzzTarget } from './fuzz.ts';
 import { requestTargets } from './requests.ts';
 import { secretTargets } from './secrets.ts';
+import { strangerTargets } from './strangers.ts';
 
 /** All that is fuzzed, but for portmap, which draws histories of calls: src/portmap/configurations.test.ts. */
 export const FUZZ_TARGETS: readonly FuzzTarget[] = [
@@ -12,4 +13,5 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   ...byteTargets,
   ...clusterTargets,
   ...requestTargets,
+  ...strangerTargets,
 ];

@@ -9,6 +9,7 @@ import { requireRecord } from '../../src/lab/cluster/record.ts';
 import { labClient } from '../../src/lab/doctor/source.ts';
 import { readProcFile } from '../../src/sys/processes.ts';
 import type { Moment } from '../../src/ui/history.ts';
+import { messageOf } from '../../src/util/errors.ts';
 import { eventually } from '../e2e/eventually.ts';
 import { EXAMPLE, Lab, leftovers, PROGRAM, type Started } from '../e2e/lab.ts';
 import { type Holdings, holdings, pidIn, pidsIn } from '../e2e/node-view.ts';
@@ -98,7 +99,8 @@ export async function soakLab(tally: Tally, random: Random, times: LabTimes): Pr
     while (performance.now() < times.until && !nodes.isLost) await nodes.step();
     await nodes.removeAll();
   } finally {
-    await page?.close();
+    const ended = await page?.close();
+    if (ended) tally.violation(`the live page: ${ended}`);
     await lab.delete();
     clock.close();
   }
@@ -138,12 +140,16 @@ async function giveAgentTheClock(client: ApiClient): Promise<void> {
 class LivePage {
   readonly #program: Started;
   readonly #page: OpenPage;
-  readonly #following: Promise<void>;
+  readonly #closed = new AbortController();
+  readonly #following: Promise<string>;
 
   private constructor(program: Started, page: OpenPage) {
     this.#program = program;
     this.#page = page;
-    this.#following = page.follow();
+    this.#following = page.follow(this.#closed.signal).then(
+      () => '',
+      (cause: unknown) => messageOf(cause),
+    );
   }
 
   static async open(lab: Lab): Promise<LivePage> {
@@ -161,9 +167,11 @@ class LivePage {
     return (await this.#page.moments()).at(-1)?.mappings;
   }
 
-  async close(): Promise<void> {
+  /** Ends it; returns what has ended it before, '' for nothing. */
+  async close(): Promise<string> {
+    this.#closed.abort();
     await this.#program.stop();
-    await this.#following;
+    return this.#following;
   }
 }
 
@@ -454,6 +462,8 @@ class SoakLab {
     } catch {
       this.#tally.violation(`${when}: ${seen}`);
       this.isLost = true;
+      // For whoever looks into it.
+      console.log((await this.#lab.hostport('doctor', '--name', CLUSTER)).stdout);
     }
   }
 
@@ -480,7 +490,7 @@ class SoakLab {
     const asked = [...this.#pods].map(([name, { node, port }]) => `${name} ${addressOf(node)}:${port}`);
     if (asked.length === 0) return '';
     const script =
-      'while read name at; do curl -sS --max-time 3 "$at" 2>&1 | grep -q "My hostname is: $name" || echo "$name at $at does not answer"; done';
+      'while read name at; do curl -sS --max-time 10 "$at" 2>&1 | grep -q "My hostname is: $name" || echo "$name at $at does not answer"; done';
     const argv = [
       PROGRAM,
       'run',
