@@ -258,8 +258,19 @@ export function agentSuite({ title, name, words, missing }: AgentSuite): void {
         expect(await kubectl(...identity)).toBe(before);
         await eventually('portmap to be back', isInstalled);
         await inNode('cmp', PORTMAP, '/usr/local/lib/hostport/cni/portmap');
-        await expectConfined('heal');
       }, 90_000);
+
+      test('has the capabilities, the seccomp filter and the mounts that healing takes, and no others', async () => {
+        await expectConfined('heal');
+        for (const path of ['/var/run/netns', '/']) {
+          const ran = await inAgent(`touch ${path}/probe`);
+          expect([path, ran.code === 0, ran.stderr]).toEqual([
+            path,
+            false,
+            expect.stringContaining('Read-only file system'),
+          ]);
+        }
+      });
 
       test('stays what it is when it is installed again without a mode', async () => {
         const ran = await agent('install');
