@@ -32,7 +32,7 @@ describe.each(moments)('$name', ({ name, findings, exitStatus }) => {
       .map(({ code, subject }) => `${code} ${subject.node}`);
     expect(reported).toEqual([...findings]);
     expect(exitStatusOf(diagnosis)).toBe(exitStatus);
-    expect(diagnosis.paths.map(({ pod }) => pod.name)).toEqual([
+    expect(diagnosis.paths.map(({ pod }) => pod.name).sort()).toEqual([
       'echo-kind-worker',
       'echo-kind-worker2',
       'echo-kind-worker3',
