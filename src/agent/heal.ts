@@ -6,7 +6,7 @@ import type { HealStep, NodeAction } from '../path/model/action.ts';
 import type { Finding } from '../path/model/finding.ts';
 import { stages } from '../path/model/stages.ts';
 import type { World } from '../path/model/world.ts';
-import { containerNotRunning } from '../path/stages/answered/container-not-running.ts';
+import { mayBeOver } from '../path/stages/answered/container-not-running.ts';
 import type { Failure } from '../path/stages/failure.ts';
 import { type Clock, realClock } from '../sys/clock.ts';
 import { messageOf } from '../util/errors.ts';
@@ -179,12 +179,12 @@ const LISTENING_MS = 5000;
 
 /** Whether a mapping, of some nodes or all, is unknown whose pod is still starting: it is not ready, or has only just started. */
 function isUnsettled({ diagnosis, verdictOf }: Diagnosed, nodes: HealScope['nodes']): boolean {
-  return [...verdictOf].some(([{ pod, subject }, { stages: verdicts }]) => {
+  return [...verdictOf].some(([path, { stages: verdicts }]) => {
+    const { pod, subject } = path;
     if (nodes?.includes(subject.node ?? '') === false) return false;
     const seen = stages.map((stage) => verdicts[stage]);
-    // What its newest events say of a pod without a sandbox may be from before the fix.
     const isBroken = seen.some(
-      ({ verdict, codes }) => verdict === 'broken' && codes.some((code) => code !== containerNotRunning.code),
+      ({ verdict, codes }) => verdict === 'broken' && codes.some((code) => !mayBeOver(code, path)),
     );
     if (isBroken || !seen.some(({ verdict }) => verdict === 'unknown')) return false;
     if (!isConditionTrue(pod.status, 'Ready')) return true;

@@ -7,6 +7,7 @@ import type { Stage } from '../model/stages.ts';
 import { answersFromElsewhere } from '../stages/evidence.ts';
 import { chainedPortmap } from '../view/chained-portmap.ts';
 import { forwardingOf } from '../view/clear-way.ts';
+import { lacksSandbox } from '../view/lacks-sandbox.ts';
 import { devicesWithoutLocalnet } from '../view/localnet.ts';
 import { portmapIn } from '../view/node-view.ts';
 import { mappingFor, ownedMappings } from '../view/owned-mappings.ts';
@@ -55,10 +56,11 @@ const ASTRAY = 'the rules do not lead to the pod';
 const NO_SANDBOX = 'the pod has no ready sandbox';
 
 /** Why no packet can reach the pod: it has no network. Undefined where it has one, or may have. */
-function whyUnreachable({ node, pod, sandbox }: PathView): string | undefined {
+function whyUnreachable(path: PathView): string | undefined {
+  const { node, pod, sandbox } = path;
   // Each stage says that nothing was seen.
   if (node === undefined || 'unknown' in node.report) return undefined;
-  if (sandbox === undefined && node.sandboxes !== undefined) return NO_SANDBOX;
+  if (lacksSandbox(path)) return NO_SANDBOX;
   return addressesOfPod(pod, sandbox).length === 0 ? 'no valid address of the pod is known' : undefined;
 }
 

@@ -3,6 +3,7 @@ import type { Container, ContainerStatus, Event } from '../../../kube/types.ts';
 import type { Evidence } from '../../model/finding.ts';
 import { formatPort } from '../../model/host-ports.ts';
 import { words } from '../../model/message.ts';
+import { lacksSandbox } from '../../view/lacks-sandbox.ts';
 import { podName } from '../../view/pod-name.ts';
 import { probeEvidence, probesFrom } from '../../view/probe-facts.ts';
 import type { PathView, Scene } from '../../view/scene.ts';
@@ -96,6 +97,21 @@ export const containerNotRunning = defineFailure<null>({
   },
 });
 
+/**
+ * Whether what is found of a mapping may be over: the container will start in a moment by what its kubelet says, and only an event says otherwise,
+ * which stays as it was before a fix until the runtime has tried again.
+ */
+export function mayBeOver(code: string, path: PathView): boolean {
+  return (
+    code === containerNotRunning.code &&
+    servingStatuses(path).every(({ state }) => isComingUp(state?.waiting))
+  );
+}
+
+function isComingUp(waiting: { reason?: string } | undefined): boolean {
+  return waiting !== undefined && COMING_UP.has(waiting.reason ?? '');
+}
+
 /** Reasons by which a container waits that will start in a moment, unless an event says otherwise. */
 const COMING_UP: ReadonlySet<string> = new Set(['', 'ContainerCreating', 'PodInitializing']);
 
@@ -113,7 +129,7 @@ const EXPLAINING: ReadonlySet<string | undefined> = new Set([
 
 /**
  * What other failures say of a node, by what its runtime says when it creates a sandbox. As long as they are there, they are the cause; once they are
- * fixed, the event is of before, and the runtime tries again.
+ * fixed, the event is over ({@link mayBeOver}).
  */
 const OF_THE_NODE = new RegExp(
   [
@@ -126,17 +142,21 @@ const OF_THE_NODE = new RegExp(
 );
 
 function ailmentOf(path: PathView, scene: Scene): Ailment | undefined {
-  const { pod, port } = path;
   // One that is going down does not run any more.
-  if (pod.metadata?.deletionTimestamp !== undefined) return undefined;
-  const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
-  const statuses = [...containerStatuses, ...initContainerStatuses];
-  for (const { name } of lastingContainers(pod).filter((container) => hasPort(container, port))) {
-    const status = statuses.find((entry) => entry.name === name);
-    const ailment = status && ailmentOfContainer(status, path, scene);
+  if (path.pod.metadata?.deletionTimestamp !== undefined) return undefined;
+  for (const status of servingStatuses(path)) {
+    const ailment = ailmentOfContainer(status, path, scene);
     if (ailment !== undefined) return ailment;
   }
   return undefined;
+}
+
+/** The statuses of the containers that have the port. */
+function servingStatuses({ pod, port }: PathView): ContainerStatus[] {
+  const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
+  const statuses = [...containerStatuses, ...initContainerStatuses];
+  const serving = lastingContainers(pod).filter((container) => hasPort(container, port));
+  return serving.flatMap(({ name }) => statuses.find((entry) => entry.name === name) ?? []);
 }
 
 function hasPort({ ports = [] }: Container, port: PathView['port']): boolean {
@@ -165,7 +185,7 @@ function ailmentOfContainer(status: ContainerStatus, path: PathView, scene: Scen
     const { reason = '', message } = waiting;
     const events = explaining(warnings, path);
     const saw = message === undefined ? reason || 'waiting' : `${reason}: ${message}`;
-    if (!COMING_UP.has(reason)) return found(reason, saw, events);
+    if (!isComingUp(waiting)) return found(reason, saw, events);
     return events.length === 0 ? undefined : found(reason || 'waiting', saw, events);
   }
   if (terminated !== undefined) {
@@ -203,14 +223,14 @@ function isBefore(event: Event, time: string | undefined): boolean {
 }
 
 /** Of each reason the newest event that says more than the state does. */
-function explaining(warnings: readonly Event[], { node, sandbox }: PathView): Event[] {
+function explaining(warnings: readonly Event[], path: PathView): Event[] {
   // A sandbox that is there was created in the end.
-  const hasSandbox = sandbox !== undefined || node?.sandboxes === undefined;
+  const isWaiting = lacksSandbox(path);
   const newest = new Map<string, Event>();
   for (const event of warnings) {
     const { reason = '', message = '' } = event;
     if (!EXPLAINING.has(reason)) continue;
-    if (reason === 'FailedCreatePodSandBox' && (hasSandbox || OF_THE_NODE.test(message.slice(0, LONGEST))))
+    if (reason === 'FailedCreatePodSandBox' && (!isWaiting || OF_THE_NODE.test(message.slice(0, LONGEST))))
       continue;
     // "Error: ImagePullBackOff".
     if (!/^Error: \w+$/.test(message.slice(0, LONGEST))) newest.set(reason, event);
