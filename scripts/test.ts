@@ -80,10 +80,6 @@ const ON_BUN = ['./src/portmap/nftables.netns.test.ts'];
  * a run of `heal` without each right of its role.
  */
 const LONG = ['test/*-page.netns.test.ts', 'test/topologies.netns.test.ts', 'test/e2e/any-rights.test.ts'];
-  './test/*-page.netns.test.ts',
-  './test/topologies.netns.test.ts',
-  './test/e2e/any-rights.test.ts',
-];
 
 /** The batches that take longest, by a part of their name. One that is no longer there changes the order only. */
 const LONGEST = [

@@ -9,7 +9,9 @@ const page = readFileSync(PAGE, 'utf8');
 const attacks = page
   .slice(page.indexOf('### Who may be hostile'), page.indexOf('### What is not held'))
   .split('\n')
-  .filter((line) => line.startsWith('| ') && !/^\| (?:-|what (?:it tries|they try|happens|is said))/.test(line));
+  .filter(
+    (line) => line.startsWith('| ') && !/^\| (?:-|what (?:it tries|they try|happens|is said))/.test(line),
+  );
 const named = attacks.flatMap((line) =>
   [...(line.split(' | ').at(-1) ?? '').matchAll(/\[([^\]]+)\]\(([^)]+)\)/g)].map(
     ([, name, file]) => [name!, join(PAGE, '..', file!)] as const,

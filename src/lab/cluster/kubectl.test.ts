@@ -48,7 +48,7 @@ describe('the kubectl of the release of a cluster', () => {
     }
   });
 
-  test('is none of another release', async () => {
+  test('of another release is not taken', async () => {
     put(OWN);
     expect(await found(kubernetes())).toBeUndefined();
     put('release');

@@ -38,7 +38,7 @@ export async function labInjector(places: LabPlaces): Promise<Injector> {
 
 /**
  * Injects a failure into a lab, and returns when the doctor finds it; with the codes of what hides it, should something be broken there that it
- * follows from. `began` is told what was injected, before the doctor looks. When it is interrupted, the failure is undone.
+ * follows from. `began` gets what was injected, before the doctor looks. When it is interrupted, the failure is undone.
  */
 export async function breakLab(
   places: LabPlaces,

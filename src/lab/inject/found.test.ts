@@ -47,6 +47,7 @@ async function after(code: string, said: readonly Diagnosis[], before: readonly 
   let now = 0;
   const clock: Clock = {
     now: () => now,
+    monotonic: () => now,
     async sleep(ms) {
       now += ms;
     },
