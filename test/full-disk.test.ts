@@ -393,7 +393,7 @@ const OTHERS: Readonly<Record<string, string>> = {
   'src/lab/cilium/devices.ts': 'settings of the kernel',
   'src/lab/cluster/create.ts': 'a cluster, which is removed when its creation fails: test/disk.netns.test.ts',
   'src/lab/cluster/gateway.ts': 'the same',
-  'src/lab/cluster/kubectl.ts': 'a link of the cluster, made again at each use',
+  'src/lab/cluster/kubectl.ts': 'a link of a cluster, which each use replaces',
   'src/lab/cluster/image-store.ts':
     'an image of nodes, which is removed when its making fails: src/lab/cluster/image-store.test.ts',
   'src/lab/cluster/node-cgroup.ts': 'limits of the kernel',
