@@ -65,7 +65,8 @@ export function clusterHealing(
   const run = <T>(
     signal: AbortSignal,
     use: (client: ApiClient, settings: CollectOptions) => Promise<T>,
-  ): Promise<T> => withCollectOptions(cluster(), options, warn, signal, use);
+  ): Promise<T> =>
+    withCollectOptions(cluster(), options, warn, signal, (client, settings) => use(client, settings));
   const observe = (signal: AbortSignal) => run(signal, collectCluster);
   return {
     observe,
