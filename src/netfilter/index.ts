@@ -8,6 +8,7 @@ export { formatAddress } from '../util/address.ts';
 export { conditionText } from './read/condition-text.ts';
 export { comparesBit, type MarkClash, markClashes, markField, markFields } from './read/mark-bit.ts';
 export type { BaseChain, NatTarget, Rule, Ruleset, Table } from './read/model.ts';
+export { rulesForPort } from './read/port-index.ts';
 export {
   type Condition,
   choosyRules,

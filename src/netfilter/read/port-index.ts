@@ -17,13 +17,14 @@ interface PortIndex {
   merged: Map<number, readonly Rule[]>;
 }
 
-const indexes = new WeakMap<Chain, PortIndex>();
+/** By what has the rules: a chain, or a part of one. */
+const indexes = new WeakMap<Pick<Chain, 'rules'>, PortIndex>();
 
 /**
  * The rules of a chain that a packet to a port may match, in their order. What is left out would be looked at and not match: chains of
  * hostports have one rule a port, and a node has hundreds.
  */
-export function rulesForPort(chain: Chain, port: number | undefined): readonly Rule[] {
+export function rulesForPort(chain: Pick<Chain, 'rules'>, port: number | undefined): readonly Rule[] {
   const { rules } = chain;
   if (port === undefined || rules.length < SHORT) return rules;
   let index = indexes.get(chain);

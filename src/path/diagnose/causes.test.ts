@@ -156,3 +156,36 @@ test('what hurts most pods comes first among what is as bad, and then most of th
     ['risky', 1, 1],
   ]);
 });
+
+test('a finding of one port looks at the mappings of that port alone', () => {
+  const PORTS = 300;
+  let looks = 0;
+  const verdicts = Object.fromEntries(
+    stages.map((stage) => [stage, { verdict: 'broken', codes: stage === 'translated' ? ['lost'] : [] }]),
+  ) as PathVerdict['stages'];
+  const ports = Array.from({ length: PORTS }, (_, i) => ({
+    hostPort: i + 1,
+    containerPort: 80,
+    protocol: 'TCP' as const,
+  }));
+  const paths = ports.map(
+    (port): PathVerdict => ({
+      node: 'w',
+      pod: pod('a'),
+      port,
+      get stages() {
+        looks++;
+        return verdicts;
+      },
+    }),
+  );
+  const found = ports.map((port) =>
+    finding('w', {
+      code: 'lost',
+      subject: { node: 'w', pod: pod('a'), port },
+      ...message(`TCP ${port.hostPort}`),
+    }),
+  );
+  expect(causesOf(found, paths).map(({ hurt }) => hurt.length)).toEqual(ports.map(() => 1));
+  expect(looks).toBeLessThan(PORTS * (stages.length + 2));
+});

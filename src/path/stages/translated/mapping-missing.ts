@@ -5,7 +5,7 @@ import type { Sandbox } from '../../model/node-report.ts';
 import { known } from '../../model/observed.ts';
 import { memoKey, remembered } from '../../view/memory.ts';
 import { type NodeView, portmapIn } from '../../view/node-view.ts';
-import { ownTranslations } from '../../view/own-translations.ts';
+import { firstOwnTranslation, takesOwn } from '../../view/own-translations.ts';
 import { mappingFor, type OwnedMapping, ownedMappings } from '../../view/owned-mappings.ts';
 import { podName } from '../../view/pod-name.ts';
 import { takersOf, translatesTo } from '../../view/traces.ts';
@@ -42,25 +42,25 @@ export const mappingMissing = defineFailure<Data>({
       const owned = ownedMappings(node)!;
       const own = mappingFor(owned, sandbox, attachment.ifName);
       const isThere = own !== undefined && (subject.family === undefined || own.families.has(subject.family));
-      const translations = ownTranslations(path);
       // Rules that are there and take other packets than those of the port: of another address, most of the time.
-      const isAstray = isThere && translations.length > 0 && !translations.some(({ takes }) => takes(scene));
-      if (isThere && !isAstray) return [];
+      const astray = isThere && !takesOwn(path, scene) ? firstOwnTranslation(path)?.rule : undefined;
+      if (isThere && astray === undefined) return [];
       // By rules without an owner's name, of whichever CNI: what leads to the pod is a mapping.
       if (takers.some(({ to }) => sandbox.ips.some((ip) => translatesTo(to, ip)))) return [];
       const names = { node: node.name, pod: podName(subject.pod!), port: formatPort(port) };
       return [
         {
           subject,
-          message: isAstray
-            ? words('the mapping of {pod} on {node} takes no packets to {address} {port}', {
-                ...names,
-                address: path.address!,
-              })
-            : words('no rule of {node} names the sandbox of {pod}, so {port} leads nowhere', names),
+          message:
+            astray !== undefined
+              ? words('the mapping of {pod} on {node} takes no packets to {address} {port}', {
+                  ...names,
+                  address: path.address!,
+                })
+              : words('no rule of {node} names the sandbox of {pod}, so {port} leads nowhere', names),
           evidence: [
-            isAstray
-              ? ruleAtEvidence(translations[0]!.rule)
+            astray !== undefined
+              ? ruleAtEvidence(astray)
               : {
                   kind: 'rule',
                   where: `mappings of ${node.name}`,

@@ -13,7 +13,7 @@ import { formatPort } from '../../model/host-ports.ts';
 import { words } from '../../model/message.ts';
 import { known } from '../../model/observed.ts';
 import type { NodeView } from '../../view/node-view.ts';
-import { ownTranslations } from '../../view/own-translations.ts';
+import { ownTranslations, takesOwn } from '../../view/own-translations.ts';
 import { isGone, mappingOwner, sandboxIds } from '../../view/owned-mappings.ts';
 import { podName } from '../../view/pod-name.ts';
 import type { PathView, Scene } from '../../view/scene.ts';
@@ -247,7 +247,7 @@ function passingRule(path: PathView, scene: Scene): Way | undefined {
     return undefined;
   const [outcome] = trace.outcomes;
   if (outcome === undefined || outcome.notrack !== undefined) return undefined;
-  if (!ownTranslations(path).some(({ takes }) => takes(scene))) return undefined;
+  if (!takesOwn(path, scene)) return undefined;
   const steps = outcome.steps.filter(
     ({ hook, chain }) => chain.base.type === 'nat' && (hook === 'prerouting' || hook === 'output'),
   );
