@@ -1,15 +1,10 @@
-import { dlopen } from 'bun:ffi';
 import { randomBytes } from 'node:crypto';
 import { closeSync, readdirSync, readlinkSync } from 'node:fs';
 import { isErrno, unlessMissing } from './errno.ts';
+import { libc } from './libc.ts';
 import { readProcFile } from './processes.ts';
 
-const openLibc = () =>
-  dlopen('libc.so.6', {
-    memfd_create: { args: ['cstring', 'u32'], returns: 'i32' },
-    waitpid: { args: ['i32', 'ptr', 'i32'], returns: 'i32' },
-  });
-let libc: ReturnType<typeof openLibc> | undefined;
+const calls = libc('memfd_create', 'waitpid');
 const MFD_CLOEXEC = 1;
 const WNOHANG = 1;
 /** How long what was killed may take to end, in milliseconds. */
@@ -29,9 +24,8 @@ export class MarkedChildren {
   readonly #link: string;
 
   constructor() {
-    libc ??= openLibc();
     const name = `hostport-${randomBytes(8).toString('hex')}`;
-    this.fd = libc.symbols.memfd_create(Buffer.from(`${name}\0`), MFD_CLOEXEC);
+    this.fd = calls().memfd_create(Buffer.from(`${name}\0`), MFD_CLOEXEC);
     if (this.fd < 0) throw new Error('cannot create a file in memory: refused by the kernel');
     this.#link = `/memfd:${name} (deleted)`;
   }
@@ -65,7 +59,7 @@ export class MarkedChildren {
       Bun.sleepSync(1)
     ) {
       for (const pid of left) {
-        const isReaped = libc!.symbols.waitpid(pid, null, WNOHANG) === pid;
+        const isReaped = calls().waitpid(pid, null, WNOHANG) === pid;
         if (isReaped || readProcFile(`/proc/${pid}/status`) === '') left.delete(pid);
       }
     }

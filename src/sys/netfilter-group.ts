@@ -1,5 +1,5 @@
-import { dlopen } from 'bun:ffi';
 import { closeSync } from 'node:fs';
+import { libc } from './libc.ts';
 
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
@@ -19,14 +19,7 @@ const BUFFER_SIZE = 32 * 1024;
 /** enum nfnetlink_groups, linux/netfilter/nfnetlink.h. */
 const GROUPS = { nftables: 7, trace: 9 } as const;
 
-const openLibc = () =>
-  dlopen('libc.so.6', {
-    socket: { args: ['i32', 'i32', 'i32'], returns: 'i32' },
-    bind: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
-    setsockopt: { args: ['i32', 'i32', 'i32', 'ptr', 'u32'], returns: 'i32' },
-    recv: { args: ['i32', 'ptr', 'usize', 'i32'], returns: 'i32' },
-  });
-let opened: ReturnType<typeof openLibc> | undefined;
+const calls = libc('socket', 'bind', 'setsockopt', 'recv');
 
 /** A non-blocking socket that gets what netfilter says to a group, in the network namespace of the thread that opened it. */
 export interface NetfilterGroup {
@@ -42,8 +35,7 @@ export interface NetfilterGroup {
  * @throws when the kernel does not let this process listen. Source: netlink(7).
  */
 export function joinNetfilterGroup(name: keyof typeof GROUPS, bytes?: number): NetfilterGroup {
-  opened ??= openLibc();
-  const { symbols } = opened;
+  const symbols = calls();
   const fd = symbols.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER);
   if (fd < 0) throw new Error('the kernel has no netlink socket for netfilter');
   const set = (level: number, option: number, value: number) => {

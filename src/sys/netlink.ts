@@ -1,5 +1,5 @@
-import { dlopen } from 'bun:ffi';
 import { closeSync } from 'node:fs';
+import { libc } from './libc.ts';
 import { messageReader, type Wanted } from './netlink-messages.ts';
 
 const AF_NETLINK = 16;
@@ -53,15 +53,7 @@ export interface NetlinkAnswer {
   payload: string;
 }
 
-// Sizes here are far below what 32 bits hold.
-const openLibc = () =>
-  dlopen('libc.so.6', {
-    socket: { args: ['i32', 'i32', 'i32'], returns: 'i32' },
-    send: { args: ['i32', 'ptr', 'usize', 'i32'], returns: 'i32' },
-    recv: { args: ['i32', 'ptr', 'usize', 'i32'], returns: 'i32' },
-  });
-/** Opened once, for all sockets: opening it compiles a stub for each of its functions. */
-let libc: ReturnType<typeof openLibc> | undefined;
+const calls = libc('socket', 'send', 'recv');
 
 /**
  * Opens a netlink socket to netfilter; undefined when the kernel has none. Nothing here waits: the kernel makes each part of
@@ -77,8 +69,7 @@ export function openRtnetlink(): NetfilterChannel | undefined {
 }
 
 function openNetlink(subsystem: number): NetfilterChannel | undefined {
-  libc ??= openLibc();
-  const { symbols } = libc;
+  const symbols = calls();
   const fd = symbols.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, subsystem);
   if (fd < 0) return undefined;
   const buffer = Buffer.alloc(BUFFER_SIZE);

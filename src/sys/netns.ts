@@ -1,12 +1,10 @@
-import { dlopen } from 'bun:ffi';
 import { closeSync, openSync, readdirSync, statSync } from 'node:fs';
 import { unlessMissing } from './errno.ts';
+import { libc } from './libc.ts';
 
 const CLONE_NEWNET = 0x40000000;
 
-const openLibc = () => dlopen('libc.so.6', { setns: { args: ['i32', 'i32'], returns: 'i32' } });
-/** Opened once: a process may move for every child that it starts. */
-let libc: ReturnType<typeof openLibc> | undefined;
+const calls = libc('setns');
 
 /**
  * Moves the calling thread (JavaScript's main thread) into the network namespace at `path` (`/run/netns/NAME`,
@@ -28,8 +26,7 @@ export function enterNetns(path: string): void {
 }
 
 function enterOpenNetns(fd: number, path: string): void {
-  libc ??= openLibc();
-  if (libc.symbols.setns(fd, CLONE_NEWNET) === 0) return;
+  if (calls().setns(fd, CLONE_NEWNET) === 0) return;
   throw new Error(
     `cannot enter network namespace ${path}: refused by the kernel; needs CAP_SYS_ADMIN and a network namespace file`,
   );

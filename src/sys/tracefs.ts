@@ -1,5 +1,6 @@
-import { dlopen, ptr } from 'bun:ffi';
+import { ptr } from 'bun:ffi';
 import { closeSync } from 'node:fs';
+import { libc } from './libc.ts';
 
 // The numbers of these calls are the same on every architecture (asm-generic/unistd.h).
 const SYS_FSOPEN = 430n;
@@ -9,11 +10,7 @@ const FSOPEN_CLOEXEC = 1n;
 const FSCONFIG_CMD_CREATE = 6n;
 const FSMOUNT_CLOEXEC = 1n;
 
-const openLibc = () =>
-  dlopen('libc.so.6', {
-    syscall: { args: ['i64', 'i64', 'i64', 'i64', 'i64', 'i64'], returns: 'i64' },
-  });
-let opened: ReturnType<typeof openLibc> | undefined;
+const calls = libc('syscall');
 
 /** The kernel's tracing file system, seen by this process alone. */
 export interface Tracefs {
@@ -27,8 +24,7 @@ export interface Tracefs {
  * @throws where the kernel has none (Linux 5.2, CONFIG_TRACING), or does not allow it (CAP_SYS_ADMIN). Source: fsopen(2), fsmount(2).
  */
 export function openTracefs(): Tracefs {
-  opened ??= openLibc();
-  const { syscall } = opened.symbols;
+  const { syscall } = calls();
   const call = (number: bigint, ...args: bigint[]) => {
     const [a = 0n, b = 0n, c = 0n, d = 0n, e = 0n] = args;
     return Number(syscall(number, a, b, c, d, e));

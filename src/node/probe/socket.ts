@@ -1,6 +1,7 @@
-import { dlopen, ptr, read } from 'bun:ffi';
+import { ptr, read } from 'bun:ffi';
 import { getSystemErrorName } from 'node:util';
 import { realClock } from '../../sys/clock.ts';
+import { libc } from '../../sys/libc.ts';
 import { FAMILY_NUMBER } from '../../util/family.ts';
 import { type IpAddress, parseIp } from '../../util/ip.ts';
 import type { Heard } from './heard.ts';
@@ -24,30 +25,22 @@ const NO_SUCH_PROTOCOL: readonly string[] = ['EPROTONOSUPPORT', 'ESOCKTNOSUPPORT
 /** Between two looks at a socket, in milliseconds. */
 const LOOK_MS = 5;
 
-const openLibc = () =>
-  dlopen('libc.so.6', {
-    socket: { args: ['i32', 'i32', 'i32'], returns: 'i32' },
-    bind: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
-    connect: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
-    send: { args: ['i32', 'ptr', 'usize', 'i32'], returns: 'i32' },
-    recv: { args: ['i32', 'ptr', 'usize', 'i32'], returns: 'i32' },
-    poll: { args: ['ptr', 'u64', 'i32'], returns: 'i32' },
-    getsockopt: { args: ['i32', 'i32', 'i32', 'ptr', 'ptr'], returns: 'i32' },
-    getsockname: { args: ['i32', 'ptr', 'ptr'], returns: 'i32' },
-    close: { args: ['i32'], returns: 'i32' },
-    __errno_location: { args: [], returns: 'ptr' },
-  });
-/** Opened once: opening it compiles a stub for each of its functions. */
-let opened: ReturnType<typeof openLibc> | undefined;
-
-function libc() {
-  opened ??= openLibc();
-  return opened.symbols;
-}
+const calls = libc(
+  'socket',
+  'bind',
+  'connect',
+  'send',
+  'recv',
+  'poll',
+  'getsockopt',
+  'getsockname',
+  'close',
+  '__errno_location',
+);
 
 /** The last error of a system call. */
 function errno(): number {
-  return read.i32(libc().__errno_location()!, 0);
+  return read.i32(calls().__errno_location()!, 0);
 }
 
 /** The name of {@link errno}. */
@@ -83,7 +76,7 @@ export class ProbeSocket {
     const ip = parseIp(address);
     if (ip === undefined) return { outcome: 'unknown', detail: `${address}: not an address` };
     const type = (kind === 'stream' ? SOCK_STREAM : SOCK_DGRAM) | SOCK_FLAGS;
-    const fd = libc().socket(FAMILY_NUMBER[ip.family], type, protocol);
+    const fd = calls().socket(FAMILY_NUMBER[ip.family], type, protocol);
     if (fd < 0) {
       const name = errorName();
       const why = NO_SUCH_PROTOCOL.includes(name) ? `this kernel has no protocol ${protocol}` : name;
@@ -91,9 +84,9 @@ export class ProbeSocket {
     }
     if (from !== undefined) {
       const own = socketAddress({ ...ip, bytes: ip.bytes.map(() => 0) }, from);
-      if (libc().bind(fd, ptr(own), own.length) !== 0) {
+      if (calls().bind(fd, ptr(own), own.length) !== 0) {
         const name = errorName();
-        libc().close(fd);
+        calls().close(fd);
         const isTaken = name === 'EADDRINUSE';
         return {
           outcome: 'unknown',
@@ -103,10 +96,10 @@ export class ProbeSocket {
       }
     }
     const target = socketAddress(ip, port);
-    if (libc().connect(fd, ptr(target), target.length) === 0) return new ProbeSocket(fd);
+    if (calls().connect(fd, ptr(target), target.length) === 0) return new ProbeSocket(fd);
     if (errno() === EINPROGRESS) return new ProbeSocket(fd);
     const failed = heardOf(errorName());
-    libc().close(fd);
+    calls().close(fd);
     return failed;
   }
 
@@ -118,7 +111,7 @@ export class ProbeSocket {
     for (;;) {
       poll.writeInt16LE(events, 4);
       poll.writeInt16LE(0, 6);
-      if (libc().poll(ptr(poll), 1, 0) > 0) return true;
+      if (calls().poll(ptr(poll), 1, 0) > 0) return true;
       if (performance.now() >= deadline) return false;
       await realClock.sleep(LOOK_MS);
     }
@@ -129,19 +122,19 @@ export class ProbeSocket {
     const error = Buffer.alloc(4);
     const length = Buffer.alloc(4);
     length.writeUInt32LE(error.length);
-    libc().getsockopt(this.#fd, SOL_SOCKET, SO_ERROR, ptr(error), ptr(length));
+    calls().getsockopt(this.#fd, SOL_SOCKET, SO_ERROR, ptr(error), ptr(length));
     const code = error.readInt32LE();
     return code === 0 ? undefined : { error: getSystemErrorName(-code) };
   }
 
   send(data: Buffer): SocketError | undefined {
-    return libc().send(this.#fd, ptr(data), data.length, 0) < 0 ? { error: errorName() } : undefined;
+    return calls().send(this.#fd, ptr(data), data.length, 0) < 0 ? { error: errorName() } : undefined;
   }
 
   /** How many bytes of a datagram came. */
   receive(): number | SocketError {
     const data = Buffer.alloc(2048);
-    const size = libc().recv(this.#fd, ptr(data), data.length, 0);
+    const size = calls().recv(this.#fd, ptr(data), data.length, 0);
     return size < 0 ? { error: errorName() } : size;
   }
 
@@ -149,12 +142,12 @@ export class ProbeSocket {
     const address = Buffer.alloc(28);
     const length = Buffer.alloc(4);
     length.writeUInt32LE(address.length);
-    libc().getsockname(this.#fd, ptr(address), ptr(length));
+    calls().getsockname(this.#fd, ptr(address), ptr(length));
     return address.readUInt16BE(2);
   }
 
   close(): void {
-    libc().close(this.#fd);
+    calls().close(this.#fd);
   }
 }
 
