@@ -150,4 +150,25 @@ describe('injecting', () => {
     expect(log.at(-1)).toBe('n1: iptables-restore -w -T nat');
     expect(await remembered()).toEqual(['first', 'second', 'third']);
   });
+
+  test.each([
+    ['iptables-save', 'nothing was changed'],
+    ['iptables -w -t nat -F', 'what was changed is undone'],
+  ])('an error of "%s" on the node says what was attempted, and what is so now', async (words, now) => {
+    const lab = labOf({ 'iptables -w -t nat -S': '-N CNI-HOSTPORT-DNAT', 'iptables-save': '*nat' });
+    const doorFor = (signal: AbortSignal) => {
+      const door = lab.doorFor(signal);
+      return {
+        ...door,
+        async run(node: string, argv: readonly string[]) {
+          if (argv.join(' ').startsWith(words)) throw new Error(`n1: ${words}: exit status 4`);
+          return door.run(node, argv);
+        },
+      };
+    };
+    await expect(inject({ book, doorFor }, named('mapping-missing'), target('n1'), never)).rejects.toThrow(
+      `cannot inject mapping-missing on node n1: n1: ${words}: exit status 4; ${now}; try again, or another node with --node`,
+    );
+    expect(await remembered()).toEqual(['first', 'second', 'third']);
+  });
 });

@@ -10,7 +10,7 @@ import { calledAs } from '../../sys/called-as.ts';
 import { tryFileLock } from '../../sys/file-lock.ts';
 import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
 import { waitFor } from '../../sys/wait.ts';
-import { combinedError, InputError, UserError } from '../../util/errors.ts';
+import { combinedError, InputError, messageOf, UserError } from '../../util/errors.ts';
 import { clusterPaths } from '../cluster/paths.ts';
 import type { ClusterRecord } from '../cluster/record.ts';
 import { faultOf } from '../faults/index.ts';
@@ -121,7 +121,18 @@ export async function inject(
     );
   };
   refuseTwice(await book.list());
-  const injected = { failure, target, memo: (await remember?.(door, target)) ?? null };
+  /** An error of the node or the API says neither what was attempted nor what is so now. */
+  const explained = (cause: unknown, after: string) =>
+    cause instanceof UserError || signal.aborted
+      ? cause
+      : new UserError(
+          `cannot inject ${failure.code} on node ${target.node}: ${messageOf(cause)}; ${after}; try again, or another node with --node`,
+          { cause },
+        );
+  const memo = await remember?.(door, target).catch((cause: unknown) => {
+    throw explained(cause, 'nothing was changed');
+  });
+  const injected = { failure, target, memo: memo ?? null };
   await book.update((entries) => {
     refuseTwice(entries);
     return [...entries, injected];
@@ -130,7 +141,7 @@ export async function inject(
     await injectFault(door, target);
   } catch (cause) {
     // Half a failure is not one of the known failures.
-    throw await undone({ book, doorFor }, injected, cause);
+    throw await undone({ book, doorFor }, injected, explained(cause, 'what was changed is undone'));
   }
   return injected;
 }
