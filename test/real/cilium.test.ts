@@ -105,7 +105,7 @@ describe.skipIf(missing !== undefined)(`real Cilium in the lab${why}`, () => {
       const before = [await cilium.confFiles(), await cilium.podUid()];
       const refused = await lab.hostport('break', 'conflist-renamed', '--name', lab.name);
       expect(refused.code).toBe(1);
-      expect(refused.stderr).toContain(`an agent on ${cilium.worker} watches /etc/cni/net.d`);
+      expect(refused.stderr).toContain(`on ${cilium.worker}: an agent watches /etc/cni/net.d`);
       expect([await cilium.confFiles(), await cilium.podUid()]).toEqual(before);
     },
     SCENARIO_MS,

@@ -83,8 +83,9 @@ function readJson(text: string): unknown {
 
 /** The memo of a fault that changes the list in use: that is there, and all that is beside it. */
 export async function rememberList(door: FaultDoor, { node }: FaultTarget): Promise<Memo> {
+  const memo = await snapshotConfDir(door, node);
   await activeList(door, node);
-  return snapshotConfDir(door, node);
+  return memo;
 }
 
 /** Changes the list in use, in place, as an administrator's editor would. */
