@@ -10,22 +10,24 @@ export function splitWords(line: string): string[] {
   const words: string[] = [];
   let word: string | undefined;
   let quoted = false;
-  for (let i = 0; i < line.length; i++) {
-    const char = line[i]!;
-    if (quoted && char === '\\' && i + 1 < line.length) {
-      i++;
-      word = (word ?? '') + line[i];
-    } else if (char === '"') {
-      quoted = !quoted;
-      word ??= '';
-    } else if (!quoted && (char === ' ' || char === '\t')) {
+  // Where the characters begin that are not in a word yet: a word of a hundred characters is put together from a few pieces.
+  let from = 0;
+  for (let i = 0; i <= line.length; i++) {
+    const char = line[i];
+    const isEscape = quoted && char === '\\' && i + 1 < line.length;
+    const isEnd = char === undefined || (!quoted && (char === ' ' || char === '\t'));
+    if (!isEscape && !isEnd && char !== '"') continue;
+    if (i > from) word = (word ?? '') + line.slice(from, i);
+    from = i + 1;
+    if (isEscape) i++;
+    else if (isEnd) {
       if (word !== undefined) words.push(word);
       word = undefined;
     } else {
-      word = (word ?? '') + char;
+      quoted = !quoted;
+      word ??= '';
     }
   }
-  if (word !== undefined) words.push(word);
   return words;
 }
 

@@ -299,7 +299,7 @@ function segmentsOf(words: readonly string[]): Segment[] {
       segments.push(segment);
       option = undefined;
       negated = false;
-    } else if (word.startsWith('-') && !/^-\d/.test(word)) {
+    } else if (isOption(word)) {
       if (negated) segment.words.push('!');
       option = { negated, name: word, args: [] };
       segment.options.push(option);
@@ -313,6 +313,15 @@ function segmentsOf(words: readonly string[]): Segment[] {
   }
   return segments;
 }
+
+/** Whether a word is an option: a negative number is none. */
+function isOption(word: string): boolean {
+  const next = word.charCodeAt(1);
+  return word[0] === '-' && !(next >= DIGIT_0 && next <= DIGIT_9);
+}
+
+const DIGIT_0 = 0x30;
+const DIGIT_9 = 0x39;
 
 const PROTOCOL: Operand = { field: 'protocol' };
 const SOURCE: Operand = { field: 'source' };
@@ -534,9 +543,6 @@ const NEUTRAL_TARGETS = new Set([
 function targetOf(segment: Segment, isChain: (name: string) => boolean): Statement {
   const { name, options } = segment;
   if (isChain(name)) return { kind: segment.goto ? 'goto' : 'jump', chain: name };
-  const value = (option: string) => options.find((each) => each.name === option)?.args[0];
-  const has = (option: string) => options.some((each) => each.name === option);
-  const text = ['-j', name, ...segment.words].join(' ');
   switch (name) {
     case 'ACCEPT':
       return { kind: 'accept' };
@@ -544,6 +550,11 @@ function targetOf(segment: Segment, isChain: (name: string) => boolean): Stateme
       return { kind: 'drop' };
     case 'RETURN':
       return { kind: 'return' };
+  }
+  const value = (option: string) => options.find((each) => each.name === option)?.args[0];
+  const has = (option: string) => options.some((each) => each.name === option);
+  const text = ['-j', name, ...segment.words].join(' ');
+  switch (name) {
     case 'REJECT':
       return { kind: 'reject', with: value('--reject-with') };
     case 'QUEUE':
