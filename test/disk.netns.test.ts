@@ -111,6 +111,13 @@ describe('what cannot be written is one error with the path and what to do, befo
       2,
       `cannot write the bundle ${mounted}/bundle: the file system is read-only; name a directory that can be created`,
     ],
+    ...['bundle', 'bundle.tar.gz'].map((name): [Disk, string, readonly string[], number, string] => [
+      'full',
+      mounted,
+      ['doctor', '--from', BUNDLE, '--save', join(mounted, name)],
+      2,
+      `cannot write the bundle ${mounted}/${name}: the disk is full`,
+    ]),
   ])('%s, %s: %j', async (disk, path, words, status, message) => {
     const got = await on(disk, path, words);
     const lines = got.lines.filter((line) => !line.startsWith('Creating cluster '));

@@ -41,6 +41,11 @@ describe('an error of the system says what was tried on what, and what to do', (
       }),
       'cannot save: ENOENT: words of the system, open',
     ],
+    [
+      'a cause that it puts into words itself',
+      new UserError('cannot save /x: the disk is full', { cause: raised('ENOSPC', 'write', {}) }),
+      'cannot save /x: the disk is full',
+    ],
     ['no path', raised('ENOSPC', 'write', {}), 'ENOSPC: words of the system, write'],
     ['a code without words here', raised('EIO', 'read', { path: '/x' }), 'EIO: words of the system, read'],
     ['words of its own', Object.assign(raised('ENOENT', 'open', {}), { message: 'mine' }), 'mine'],
