@@ -61,7 +61,7 @@ export function explained(thrown: unknown): string {
   const own = ofSystem(thrown) ?? thrown.message;
   if (thrown.cause === undefined) return own;
   const cause = explained(thrown.cause);
-  const { code = '' } = thrown.cause as NodeJS.ErrnoException;
+  const code = (thrown.cause as NodeJS.ErrnoException | null)?.code ?? '';
   // It says so in these words already.
   if (Object.hasOwn(PROBLEMS, code) && own.includes(PROBLEMS[code]!)) return own;
   return own.includes(cause) || own.includes(messageOf(thrown.cause)) ? own : `${own}: ${cause}`;
