@@ -1,5 +1,6 @@
 import { type Command, CommanderError } from 'commander';
-import { messageOf, UserError } from '../util/errors.ts';
+import { UserError } from '../util/errors.ts';
+import { explained } from '../util/system-error.ts';
 import { VERSION } from '../util/version.ts';
 import { command, requireRoot, type Verb } from './verb.ts';
 
@@ -54,7 +55,7 @@ export async function commandLine(
     // An error with a status of its own (wrong input, an interruption) keeps it.
     const isPlain = !(error instanceof UserError) || error.exitCode === 1;
     if (running === undefined || running.failureStatus === 1 || !isPlain) throw error;
-    throw new UserError(messageOf(error), { cause: error, exitCode: running.failureStatus });
+    throw new UserError(explained(error), { cause: error, exitCode: running.failureStatus });
   }
   return Number(process.exitCode ?? 0);
 }

@@ -206,7 +206,7 @@ export function healTests({ lab, nodes, kubectl, inNode, runs }: HealedCluster):
       const only = ['--only', 'portmap-not-chained', '-o', 'wide'];
       const { stdout } = await byPods('heal', '--dry-run', ...only);
       expect(stdout).toContain(
-        `at the source: portmap-not-chained on ${WORKER}: chain portmap in the list that flannel installs (flannel: `,
+        `at the source: portmap-not-chained on ${WORKER}\n  chain portmap in the list that flannel installs (flannel: `,
       );
       expect(stdout).toContain(`heal --kubeconfig ${lab.env.KUBECONFIG} --at-source changes it`);
 
