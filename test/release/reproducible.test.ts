@@ -218,7 +218,7 @@ describe('on a machine with musl', () => {
     expect([code, stderr]).toEqual([
       1,
       expect.stringMatching(
-        /^ERROR: cannot install hostport: the program for \S+-musl does not run here: Error loading shared library libstdc\+\+\.so\.6: [^\n]*; it needs libstdc\+\+ of GCC 13 or newer \(apk add libstdc\+\+\)\n$/,
+        /^error: cannot install hostport: the program for \S+-musl does not run here: Error loading shared library libstdc\+\+\.so\.6: [^\n]*; it needs libstdc\+\+ of GCC 13 or newer \(apk add libstdc\+\+\)\n$/,
       ),
     ]);
     expect(installed()).toBe(false);
