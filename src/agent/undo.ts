@@ -1,5 +1,5 @@
-import { byPlace } from '../node/apply/journal.ts';
 import { type ApplyResult, applyResultSchema } from '../node/apply/result.ts';
+import { byPlace } from '../node/apply/runs.ts';
 import { type LastHeal, lastHealSchema } from '../node/apply/undo.ts';
 import type { NodeRequest } from '../node/serve/request.ts';
 import { InputError, messageOf } from '../util/errors.ts';

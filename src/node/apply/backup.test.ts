@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BackupLimits, Backups } from './backup.ts';
+import { directoryOfRun } from './runs.ts';
 
 let root: string;
 beforeEach(() => {
@@ -32,6 +33,21 @@ test.each<[string, BackupLimits, number[]]>([
   ['so many bytes, and the run that is going on', { runs: MANY, bytes: 250 }, [2, 3, 4]],
 ])('keeps %s', (_, limits, kept) => {
   expect(keptOf(limits)).toEqual(kept);
+});
+
+test('the oldest run is the first of its node, whatever the clock was set to', () => {
+  const limits = { runs: 2, bytes: MUCH };
+  for (const [second, turn] of [
+    [40, 0],
+    [10, 1],
+    [20, 2],
+  ] as const) {
+    const at = new Date(second * 1000);
+    new Backups(at, root, limits).keepText('a', '');
+    const place = { time: new Date(40_000).toISOString(), turn };
+    writeFileSync(join(directoryOfRun(root, at), 'journal.jsonl'), `${JSON.stringify({ place })}\n`);
+  }
+  expect(readdirSync(root).sort()).toEqual(['1970-01-01T00-00-10.000Z', '1970-01-01T00-00-20.000Z']);
 });
 
 test('leaves what is no run of ours', () => {

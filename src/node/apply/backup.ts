@@ -15,6 +15,7 @@ import { discard } from '../../sys/discard.ts';
 import { fileProblem } from '../../sys/file-problem.ts';
 import { chunksOf, openLinkedFile, openRegularFile } from '../../sys/regular-file.ts';
 import { messageOf } from '../../util/errors.ts';
+import { directoryOfRun, runsIn } from './runs.ts';
 
 const { O_CREAT, O_EXCL, O_RDONLY, O_WRONLY } = constants;
 
@@ -34,19 +35,6 @@ export interface BackupLimits {
 
 /** A run of an agent copies a rule set or a file of some kilobytes, seldom a plugin of some megabytes. */
 const LIMITS: BackupLimits = { runs: 200, bytes: 256 * 1024 * 1024 };
-
-/** Names of runs: times, so that the order of names is that of age. Nothing else is removed. */
-const RUN = /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}Z$/;
-
-/** The directory of the run that began at a time. */
-export function directoryOfRun(root: string, at: Date): string {
-  return join(root, at.toISOString().replaceAll(':', '-'));
-}
-
-/** When a run began, by the name of its directory, RFC 3339; undefined for a name of something else. */
-export function timeOfRun(name: string): string | undefined {
-  return RUN.test(name) ? name.replace(/T(\d\d)-(\d\d)-/, 'T$1:$2:') : undefined;
-}
 
 /**
  * Keeps copies of what one run of actions replaces or removes, in a directory of that run. Before the first copy of a run the oldest
@@ -129,10 +117,8 @@ function noCopy(path: string, cause: unknown): Error {
 
 /** Removes the oldest runs until one more may come. That one may have begun already: it stays. */
 function prune(root: string, current: string, { runs, bytes }: BackupLimits): void {
-  const oldest = namesIn(root)
-    .filter((name) => RUN.test(name))
-    .sort()
-    .map((name) => join(root, name))
+  const oldest = runsIn(root)
+    .map(({ directory }) => directory)
     .filter((path) => path !== current)
     .map((path) => ({ path, size: sizeOf(path) }));
   let size = oldest.reduce((sum, run) => sum + run.size, 0);

@@ -13,20 +13,16 @@ import {
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { NodeAction } from '../../path/model/action.ts';
-import { namesIn } from '../../sys/directories.ts';
 import { aboutPath, unlessMissing } from '../../sys/errno.ts';
-
 import { openRegularFile, readRegularFile } from '../../sys/regular-file.ts';
 import { UserError } from '../../util/errors.ts';
-import { BACKUP_ROOT, type Backups, directoryOfRun, timeOfRun } from './backup.ts';
+import { BACKUP_ROOT, type Backups } from './backup.ts';
 import { sha256Of, sha256OfFile } from './digest.ts';
 import type { Applied } from './result.ts';
+import { directoryOfRun, JOURNAL, type Place, placeSchema, runsIn } from './runs.ts';
 
 /** A line has some hundred bytes, and a heal of a node hundreds of steps. */
 const MAX_JOURNAL_BYTES = 64 * 1024 * 1024;
-
-/** Name of the journal in the directory of a heal's copies. */
-const JOURNAL = 'journal.jsonl';
 
 const fileStateSchema = z.discriminatedUnion('is', [
   z.object({ is: z.literal('missing') }),
@@ -56,14 +52,6 @@ const changeSchema = z.object({
   /** Copy of what was there before. */
   copy: z.string().optional(),
 });
-
-/**
- * The place of a heal among those of its node: its own time, unless the clock was set back and an earlier heal has a later one; then that time, and
- * how many there have been since.
- */
-export const placeSchema = z.object({ time: z.string(), turn: z.number().int() });
-
-type Place = z.infer<typeof placeSchema>;
 
 const entrySchema = z.object({
   /** Lines of one number are of one action: before it, of its copies, and after it. */
@@ -137,9 +125,12 @@ export class Journal {
 
   /** Undefined where the time of this heal is later than those of all before it. */
   #placeBehindOthers(): Place | undefined {
-    const last = lastJournal(this.#root);
-    if (last === undefined || last.place.time < this.#heal) return undefined;
-    return { time: last.place.time, turn: last.place.turn + 1 };
+    const others = runsIn(this.#root).filter(
+      (run) => run.hasJournal && run.directory !== dirname(this.#path),
+    );
+    const last = others.at(-1)?.place;
+    if (last === undefined || last.time < this.#heal) return undefined;
+    return { time: last.time, turn: last.turn + 1 };
   }
 
   #copyOf(path: string): { copy?: string } {
@@ -173,25 +164,19 @@ export class Journal {
   }
 }
 
-/** The last heal that changed something on this node, and what; undefined when there is none. */
+/**
+ * The last heal that changed something on this node, and what; undefined when there is none.
+ * @throws UserError when its journal cannot be read, or that of a later one, which may have changed something. Journals of earlier ones do not matter.
+ */
 export function lastJournal(
   root: string = BACKUP_ROOT,
 ): { heal: string; place: Place; entries: JournalEntry[] } | undefined {
-  const journals = namesIn(root).flatMap((name) => {
-    const heal = timeOfRun(name);
-    if (heal === undefined) return [];
-    const entries = readEntries(join(root, name, JOURNAL));
-    const place = entries[0]?.place ?? { time: heal, turn: 0 };
+  for (const { directory, time, place, hasJournal } of runsIn(root).reverse()) {
+    const entries = hasJournal ? readEntries(join(directory, JOURNAL)) : [];
     const changes = entries.filter(({ changed }) => changed !== false);
-    return changes.length === 0 ? [] : [{ heal, place, entries: changes }];
-  });
-  return journals.toSorted((a, b) => byPlace(a.place, b.place)).at(-1);
-}
-
-/** The order of heals; for sorting. */
-export function byPlace(a: Place, b: Place): number {
-  if (a.time !== b.time) return a.time < b.time ? -1 : 1;
-  return a.turn - b.turn;
+    if (changes.length > 0) return { heal: time, place, entries: changes };
+  }
+  return undefined;
 }
 
 /**
@@ -206,7 +191,7 @@ function readEntries(path: string): JournalEntry[] {
     } catch {
       // What is wrong with it is of use to nobody: it is damaged, or of a version that writes others.
       throw new UserError(
-        `cannot read ${path}: line ${i + 1} is not of a journal of this version; use the version that wrote it, or put back by hand the copies beside it`,
+        `cannot read ${path}: line ${i + 1} cannot be read by this version; use the version that wrote it, or put back by hand the copies beside it`,
       );
     }
   });

@@ -12,6 +12,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -235,6 +236,43 @@ test('the last one is the last that was made, however often the clock was set ba
   const next = '2026-12-01T00:00:00.000Z';
   await heal([{ do: 'write-file', path: at('net.d/a'), content: 'next' }], next);
   expect(lastHeal(backup)).toMatchObject({ heal: next, place: { time: next, turn: 0 } });
+});
+
+const journalOf = (time: string) => join(backup, time.replaceAll(':', '-'), 'journal.jsonl');
+
+describe('a journal that cannot be read', () => {
+  test.each<[string, (path: string) => void]>([
+    ['of another version', (path) => writeFileSync(path, '{"format":7}\n')],
+    ['damaged', (path) => appendFileSync(path, '\0\0\0\n')],
+    ['too long', (path) => truncateSync(path, 65 * 1024 * 1024)],
+    [
+      'not a file',
+      (path) => {
+        rmSync(path);
+        mkdirSync(path);
+      },
+    ],
+  ])('%s: stops neither a new heal nor the undoing of a later one', async (_, spoil) => {
+    await heal([{ do: 'write-file', path: at('net.d/a'), content: 'first' }]);
+    spoil(journalOf(HEAL));
+    expect(() => lastHeal(backup)).toThrow(journalOf(HEAL));
+    await heal([{ do: 'write-file', path: at('net.d/a'), content: 'second' }], LATER);
+    expect(readFileSync(at('net.d/a'), 'utf8')).toBe('second');
+    expect(lastHeal(backup)).toMatchObject({ heal: LATER, place: { time: LATER, turn: 0 } });
+    expect(await outcomes(LATER)).toEqual(['done']);
+    expect(readFileSync(at('net.d/a'), 'utf8')).toBe('first');
+  });
+
+  test('keeps its place when only a later line is damaged', async () => {
+    await heal([{ do: 'write-file', path: at('net.d/a'), content: 'first' }], LATER);
+    await heal([{ do: 'write-file', path: at('net.d/a'), content: 'second' }], HEAL);
+    appendFileSync(journalOf(HEAL), 'damaged\n');
+    const words = `cannot read ${journalOf(HEAL)}: line 4 cannot be read by this version`;
+    expect(() => lastHeal(backup)).toThrow(words);
+    const third = '2026-01-02T03:00:00.000Z';
+    await heal([{ do: 'write-file', path: at('net.d/a'), content: 'third' }], third);
+    expect(lastHeal(backup)).toMatchObject({ heal: third, place: { time: LATER, turn: 2 } });
+  });
 });
 
 test('what is no change of files is named as what stays, and so is what was interrupted', async () => {

@@ -8,8 +8,9 @@ import { messageOf } from '../../util/errors.ts';
 import { BACKUP_ROOT, MAX_FILE_BYTES } from './backup.ts';
 import { sha256OfFile } from './digest.ts';
 import { replaceFile } from './files.ts';
-import { type FileState, type JournalEntry, lastJournal, placeSchema, stateOf } from './journal.ts';
+import { type FileState, type JournalEntry, lastJournal, stateOf } from './journal.ts';
 import type { ApplyResult } from './result.ts';
+import { placeSchema } from './runs.ts';
 
 /** The answer to `last-heal`. */
 export const lastHealSchema = z.object({
