@@ -213,6 +213,26 @@ describe('mergeKubeconfig and removeFromKubeconfig', () => {
     expect(await readdir(directory)).toEqual(['config']);
   });
 
+  test('a lock that is a link to nowhere is left behind as any other', async () => {
+    await symlink(join(directory, 'nowhere'), `${path}.lock`);
+    let passed = 0;
+    let looks = 0;
+    const begun = Date.now();
+    const clock: Clock = {
+      now: () => begun + passed,
+      monotonic: () => {
+        if (++looks > 1000) throw new Error('waits without sleeping');
+        return passed;
+      },
+      sleep: async (ms) => {
+        passed += ms;
+      },
+    };
+    await mergeKubeconfig(path, entry, clock);
+    expect(passed).toBe(10_000);
+    expect(await readdir(directory)).toEqual(['config']);
+  });
+
   test.each([
     ['forward', 5],
     ['back', -5],

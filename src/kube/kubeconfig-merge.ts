@@ -1,4 +1,4 @@
-import { chown, mkdir, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { chown, lstat, mkdir, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Document, isMap, isSeq, parseDocument, type Scalar, type ScalarTag, type Tags, YAMLSeq } from 'yaml';
 import { type Clock, realClock } from '../sys/clock.ts';
@@ -178,21 +178,25 @@ async function whileLocked<T>(path: string, clock: Clock, work: () => Promise<T>
   const lock = `${path}.lock`;
   await mkdir(dirname(path), { recursive: true, mode: 0o755 });
   const deadline = clock.monotonic() + STALE_LOCK_MS + 1000;
-  let watched: { lock: string; since: number } | undefined;
+  let watched: { lock: string | undefined; since: number } | undefined;
   while (!(await tryLock(lock))) {
-    const held = await stat(lock).catch(ignoreMissing);
-    if (held === undefined) continue;
-    const seen = `${held.ino} ${held.mtimeMs}`;
+    // Of the lock itself: it may be a link that leads nowhere, which is there for the one who creates a file.
+    const held = await lstat(lock).catch(ignoreMissing);
+    const seen = held && `${held.ino} ${held.mtimeMs}`;
     if (watched?.lock !== seen) watched = { lock: seen, since: clock.monotonic() };
     // Its time alone proves nothing: a clock that was just set makes every lock old, or one of the future.
-    const patience = clock.now() - held.mtimeMs > STALE_LOCK_MS ? OLD_LOCK_MS : STALE_LOCK_MS;
-    if (clock.monotonic() - watched.since >= patience) {
+    const patience =
+      held !== undefined && clock.now() - held.mtimeMs > STALE_LOCK_MS ? OLD_LOCK_MS : STALE_LOCK_MS;
+    if (held !== undefined && clock.monotonic() - watched.since >= patience) {
       const aside = `${lock}.${process.pid}.stale`;
       await rename(lock, aside).catch(ignoreMissing);
-      const moved = await stat(aside).catch(ignoreMissing);
+      const moved = await lstat(aside).catch(ignoreMissing);
       await rm(aside, { force: true });
-      if (moved === undefined || moved.ino === held.ino) continue;
-      throw new UserError(`cannot lock kubeconfig ${path}: another program took over ${lock}; try again`);
+      if (moved !== undefined && moved.ino !== held.ino)
+        throw new UserError(`cannot lock kubeconfig ${path}: another program took over ${lock}; try again`);
+      // Whatever lock is there next is watched from its own beginning.
+      watched = undefined;
+      if (moved !== undefined) continue;
     }
     if (clock.monotonic() > deadline) {
       throw new UserError(
