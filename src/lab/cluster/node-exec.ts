@@ -229,7 +229,7 @@ async function copyOut(
     const ofNode = await runInNode(reading, node, ['tar', '-C', source, '-cf', '-', '.'], COPIED);
     const { archive, leftOut } = await harmlessTree(ofNode.stdoutBytes!);
     signal.throwIfAborted();
-    await placeTree(exec, archive, path);
+    await atFile(`cannot write ${path}`, () => placeTree(exec, archive, path), UserError);
     return leftOut;
   }
   const mode = harmlessMode(
@@ -264,6 +264,8 @@ async function atFile<T>(
   try {
     return await act();
   } catch (cause) {
+    // That one says already what could not be done.
+    if (cause instanceof UserError) throw cause;
     throw new Failed(`${work}: ${fileProblem(cause) ?? messageOf(cause)}`);
   }
 }
