@@ -171,4 +171,22 @@ describe('injecting', () => {
     );
     expect(await remembered()).toEqual(['first', 'second', 'third']);
   });
+
+  test('an error of what cannot be undone either does not say that it is undone', async () => {
+    const lab = labOf({ 'iptables -w -t nat -S': '-N CNI-HOSTPORT-DNAT', 'iptables-save': '*nat' });
+    const doorFor = (signal: AbortSignal) => {
+      const door = lab.doorFor(signal);
+      return {
+        ...door,
+        async run(node: string, argv: readonly string[]) {
+          if (argv.includes('-F') || argv[0] === 'iptables-restore') throw new Error(`${argv[0]} failed`);
+          return door.run(node, argv);
+        },
+      };
+    };
+    await expect(inject({ book, doorFor }, named('mapping-missing'), target('n1'), never)).rejects.toThrow(
+      'cannot inject mapping-missing on node n1: iptables failed; what was changed is not undone; undo it with "hostport unbreak mapping-missing"; and then: cannot undo mapping-missing on node n1: iptables-restore failed',
+    );
+    expect(await remembered()).toEqual(['first', 'second', 'third', 'n1']);
+  });
 });

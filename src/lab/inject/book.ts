@@ -99,6 +99,9 @@ export interface Injector {
 /** A signal of what must be done although somebody interrupts. */
 export const UNINTERRUPTED = new AbortController().signal;
 
+/** What to do when a failure is not injected, and the node is as it was. */
+const ADVICE = 'try again, or another node with --node';
+
 /**
  * Injects a failure for a target; how to undo it is written down first. One failure of a kind a node at a time. What fails or is interrupted is
  * undone. `through` is what is between the fault and its door.
@@ -125,12 +128,11 @@ export async function inject(
   const explained = (cause: unknown, after: string) =>
     cause instanceof UserError || signal.aborted
       ? cause
-      : new UserError(
-          `cannot inject ${failure.code} on node ${target.node}: ${messageOf(cause)}; ${after}; try again, or another node with --node`,
-          { cause },
-        );
+      : new UserError(`cannot inject ${failure.code} on node ${target.node}: ${messageOf(cause)}; ${after}`, {
+          cause,
+        });
   const memo = await remember?.(door, target).catch((cause: unknown) => {
-    throw explained(cause, 'nothing was changed');
+    throw explained(cause, `nothing was changed; ${ADVICE}`);
   });
   const injected = { failure, target, memo: memo ?? null };
   await book.update((entries) => {
@@ -141,24 +143,28 @@ export async function inject(
     await injectFault(door, target);
   } catch (cause) {
     // Half a failure is not one of the known failures.
-    throw await undone({ book, doorFor }, injected, explained(cause, 'what was changed is undone'));
+    const errors = await undoErrors({ book, doorFor }, injected);
+    const after =
+      errors.length === 0
+        ? `what was changed is undone; ${ADVICE}`
+        : `what was changed is not undone; undo it with "${calledAs()} unbreak ${failure.code}"`;
+    throw combinedError([explained(cause, after), ...errors]);
   }
   return injected;
 }
 
 /** Undoes what ended with an error; returns that error, with why it could not be undone. */
-export async function undone(
-  { book, doorFor }: Injector,
-  { failure, target }: Injected,
-  cause: unknown,
-): Promise<unknown> {
-  const errors: [unknown, ...unknown[]] = [cause];
+export async function undone(injector: Injector, injected: Injected, cause: unknown): Promise<unknown> {
+  return combinedError([cause, ...(await undoErrors(injector, injected))]);
+}
+
+/** Undoes a failure; returns why it could not be undone. */
+async function undoErrors({ book, doorFor }: Injector, { failure, target }: Injected): Promise<unknown[]> {
   const isThis = (entry: Injected) => entry.failure === failure && entry.target.node === target.node;
-  await restore(book, doorFor(UNINTERRUPTED), isThis).then(
-    ({ failed }) => errors.push(...failed.map(({ entry, cause: why }) => undoError(entry, why))),
-    (error) => errors.push(error),
+  return restore(book, doorFor(UNINTERRUPTED), isThis).then(
+    ({ failed }) => failed.map(({ entry, cause }) => undoError(entry, cause)),
+    (error: unknown) => [error],
   );
-  return combinedError(errors);
 }
 
 /** Refuses a failure that no lab can have, before anything is looked at. */
