@@ -1,5 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RELEASE } from '../kubernetes/release.ts';
@@ -58,6 +66,23 @@ describe('the kubectl of the release of a cluster', () => {
 
   test('is none that cannot be run', async () => {
     put('release', 0o644);
+    expect(await found(kubernetes())).toBeUndefined();
+  });
+
+  test('takes the place of what a killed process of the same number has left', async () => {
+    const program = put('release');
+    const bin = join(root, 'clusters/kind/bin');
+    mkdirSync(bin, { recursive: true });
+    symlinkSync('/nowhere', join(bin, `.kubectl-${process.pid}`));
+    expect(await found(kubernetes())).toBe(bin);
+    expect(readdirSync(bin)).toEqual(['kubectl']);
+    expect(readlinkSync(join(bin, 'kubectl'))).toBe(program);
+  });
+
+  test('is left out where its directory cannot be made', async () => {
+    put('release');
+    mkdirSync(join(root, 'clusters/kind'), { recursive: true });
+    writeFileSync(join(root, 'clusters/kind/bin'), '');
     expect(await found(kubernetes())).toBeUndefined();
   });
 });

@@ -1,7 +1,8 @@
 import { constants } from 'node:fs';
-import { access, mkdir, rename, symlink } from 'node:fs/promises';
+import { access, mkdir, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ignoring } from '../../sys/errno.ts';
+import { fileProblem } from '../../sys/file-problem.ts';
 import { releaseCache } from '../engine/kubernetes/release-cache.ts';
 import { RELEASE } from '../kubernetes/release.ts';
 import { clusterPaths } from './paths.ts';
@@ -9,7 +10,7 @@ import type { ClusterRecord } from './record.ts';
 
 /**
  * A directory with the kubectl of the release that a cluster runs, or whose API it serves, and nothing else; undefined where this machine has
- * none: then it is any kubectl, which says itself when it is too old or too new.
+ * none, or the directory cannot be made: then it is any kubectl, which says itself when it is too old or too new.
  */
 export async function matchingKubectl(
   { name, engine }: Pick<ClusterRecord, 'name' | 'engine'>,
@@ -23,9 +24,17 @@ export async function matchingKubectl(
   );
   if (isThere !== true) return undefined;
   const { bin } = clusterPaths(name, stateRoot);
-  await mkdir(bin, { recursive: true });
   const fresh = join(bin, `.kubectl-${process.pid}`);
-  await symlink(program, fresh);
-  await rename(fresh, join(bin, 'kubectl'));
+  try {
+    await mkdir(bin, { recursive: true });
+    // A process of the same number may have been killed before it gave its link the name.
+    await rm(fresh, { force: true });
+    await symlink(program, fresh);
+    await rename(fresh, join(bin, 'kubectl'));
+  } catch (cause) {
+    // On a disk that is full or read-only, for instance. It is a convenience: without it the command that needs it works with any other kubectl.
+    if (fileProblem(cause) === undefined) throw cause;
+    return undefined;
+  }
   return bin;
 }
