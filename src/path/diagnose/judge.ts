@@ -54,6 +54,7 @@ export function judge(stage: Stage, path: PathView, scene: Scene): Judgement {
 const OF_THE_POD: readonly Stage[] = ['translated', 'forwarded', 'answered'];
 const ASTRAY = 'the rules do not lead to the pod';
 const NO_SANDBOX = 'the pod has no ready sandbox';
+const NO_ADDRESS = 'no valid address of the pod is known';
 
 /** Why no packet can reach the pod: it has no network. Undefined where it has one, or may have. */
 function whyUnreachable(path: PathView): string | undefined {
@@ -61,7 +62,7 @@ function whyUnreachable(path: PathView): string | undefined {
   // Each stage says that nothing was seen.
   if (node === undefined || 'unknown' in node.report) return undefined;
   if (lacksSandbox(path)) return NO_SANDBOX;
-  return addressesOfPod(pod, sandbox).length === 0 ? 'no valid address of the pod is known' : undefined;
+  return addressesOfPod(pod, sandbox).length === 0 ? NO_ADDRESS : undefined;
 }
 
 const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement>> = {
@@ -149,7 +150,7 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
     const [origin] = originsOf(path);
     const trace = traceFrom(origin!, path, scene);
     if ('unknown' in trace) return unknown(trace.unknown);
-    const { verdict } = trace.value;
+    const { verdict, translation } = trace.value;
     if (isToldLast(trace.value)) return holds;
     if (!verdict.known) return unknown(`${origin}: ${describeUnknown(verdict.because)}`);
     const forwarding = forwardingOf(path);
@@ -158,6 +159,7 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
     }
     if (verdict.value !== 'accept')
       return unknown(`${origin}: the packet does not get through (${verdict.value})`);
+    if (!translation.known) return unknown(`${origin}: ${describeUnknown(translation.because)}`);
     // What is accepted is then for the node itself.
     if (!leadsToPod(trace.value, path) && mapperPastRules(path, scene) === undefined)
       return unknown(`${origin}: ${ASTRAY}`);
@@ -179,6 +181,8 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
     const doubtful = seen.find(({ outcome }) => outcome !== 'answered');
     if (doubtful !== undefined) return unknown(`${doubtful.vantage}: ${doubtful.detail}`);
     const pods = podAddresses(path);
+    // Without an address to compare with, nobody is accused of answering in the pod's place.
+    if (pods.length === 0) return unknown(NO_ADDRESS);
     const astray = seen.find(
       ({ answeredBy }) => answeredBy !== undefined && !pods.includes(canonicalAddress(answeredBy.address)),
     );
