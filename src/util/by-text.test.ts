@@ -21,7 +21,10 @@ test('of more texts than are remembered each is read for itself, and long ones e
   });
   for (let i = 0; i < 1000; i++) expect(of('x'.repeat(i))).toBe(i);
   expect(count).toBe(1000);
+  // The first has been forgotten.
+  expect(of('')).toBe(0);
+  expect(count).toBe(1001);
   const long = 'x'.repeat(100_000);
   expect([of(long), of(long)]).toEqual([100_000, 100_000]);
-  expect(count).toBe(1002);
+  expect(count).toBe(1003);
 });
