@@ -6,7 +6,7 @@ import { besideConfig, COPY_MODE, nameBefore } from './conf-plans.ts';
 /** A component that rewrites a configuration file when it starts or finds it changed. */
 interface ConfOwner {
   name: string;
-  /** Unless what of its own configuration says otherwise it renames files that are not its own. */
+  /** The setting without which it renames files that are not its own, in words that follow "unless". */
   renamesUnless?: string;
 }
 
