@@ -198,14 +198,17 @@ export class NodeView {
 function readList(report: NodeReport, name: string, content: string): ReadList {
   // Of a node without such directories it depends on nothing else, and thousands of nodes have the same file.
   return (report.cni.dropIns ?? []).length === 0
-    ? readAlone(name)(content)
+    ? readAlone(`${name}\0${content}`)
     : readListOf(name, content, (network) => dropInsOf(report, network));
 }
 
 type ReadList = Pick<ConfigFile, 'list' | 'dropIns' | 'readable'>;
 
-/** A list without drop-ins, by its name and its content. */
-const readAlone = byText((name) => byText((content) => readListOf(name, content, () => ({ value: [] }))));
+/** A list without drop-ins, by its name, which has no NUL, and its content. */
+const readAlone = byText((file) => {
+  const end = file.indexOf('\0');
+  return readListOf(file.slice(0, end), file.slice(end + 1), () => ({ value: [] }));
+});
 
 function readListOf(
   name: string,
