@@ -183,7 +183,7 @@ async function whileLocked<T>(path: string, clock: Clock, work: () => Promise<T>
     // Of the lock itself: it may be a link that leads nowhere, which is there for the one who creates a file.
     const held = await lstat(lock).catch(ignoreMissing);
     const seen = held && `${held.ino} ${held.mtimeMs}`;
-    if (watched?.lock !== seen) watched = { lock: seen, since: clock.monotonic() };
+    if (watched === undefined || watched.lock !== seen) watched = { lock: seen, since: clock.monotonic() };
     // Its time alone proves nothing: a clock that was just set makes every lock old, or one of the future.
     const patience =
       held !== undefined && clock.now() - held.mtimeMs > STALE_LOCK_MS ? OLD_LOCK_MS : STALE_LOCK_MS;
