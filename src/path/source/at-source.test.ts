@@ -293,6 +293,23 @@ describe('the data', () => {
     expect([...said.values()].filter((same) => new Set(same.map(({ code }) => code)).size > 1)).toEqual([]);
   });
 
+  test('k3s is a binary: it has no image, its plugins are unpacked once, and a restart writes its list', () => {
+    const ofK3s = changes.filter(
+      ({ name, change }) => name === 'flannel' && change.installers?.includes('k3s') === true,
+    );
+    const said = new Map(ofK3s.flatMap(({ change: { codes, what } }) => codes.map((code) => [code, what])));
+    expect([...said.values()].filter((what) => /image|DaemonSet/.test(what))).toEqual([]);
+    expect(said.get('portmap-not-chained')).toBe(
+      'k3s writes its list, which chains portmap, when it starts: restart k3s on the node (systemctl restart k3s, or k3s-agent), and do not edit its files',
+    );
+    expect(said.get('plugin-missing')).toBe(
+      'k3s installs its plugins only once for each of its versions; to have them again, move the directory away that /var/lib/rancher/k3s/data/current leads to, and restart k3s on the node (systemctl restart k3s, or k3s-agent); what does not come back is no plugin of k3s',
+    );
+    expect(said.get('plugin-too-old')).toBe(
+      'portmap is a part of k3s: upgrade k3s on the node, and do not edit its files',
+    );
+  });
+
   test('a change is a patch, commands, or words that say where', () => {
     const empty = changes.filter(({ change }) => !change.patch && change.commands.length === 0);
     for (const { change } of empty) expect(change.what).toMatch(/where|upgrade|restart|runtime/);

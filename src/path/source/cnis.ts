@@ -172,13 +172,34 @@ function canal(installers: readonly Installer[], daemonset: string, source: stri
   return [...writtenBy('canal', common), ...installedBy('canal', common)];
 }
 
-/** It brings flannel and portmap along. */
-const K3S_RESTARTED = 'k3s (restart it on the node: systemctl restart k3s or k3s-agent)';
+/**
+ * k3s is one binary, without an image, and brings flannel and portmap along. It writes flannel's list whenever it starts, but unpacks the plugins
+ * only where the directory of its version is not there.
+ */
 const K3S = {
   installers: ['k3s'],
   commands: [],
-  sources: ['https://docs.k3s.io/networking/basic-network-options'],
+  sources: ['https://docs.k3s.io/networking/basic-network-options', 'k3s-io/k3s: cmd/k3s/main.go (extract)'],
 } as const;
+const K3S_RESTART = 'restart k3s on the node (systemctl restart k3s, or k3s-agent)';
+const K3S_AGAIN = `move the directory away that /var/lib/rancher/k3s/data/current leads to, and ${K3S_RESTART}`;
+
+function ofK3s(): SourceChange[] {
+  const lists = writtenBy('k3s', K3S).map((change) => ({
+    ...change,
+    what: `${change.what}: ${K3S_RESTART}, and do not edit its files`,
+  }));
+  const plugins = forEach(
+    {
+      'plugin-missing': `k3s installs its plugins only once for each of its versions; to have them again, ${K3S_AGAIN}; what does not come back is no plugin of k3s`,
+      'plugin-not-executable': `k3s installs its plugins, executable, only once for each of its versions; to have them so again, ${K3S_AGAIN}; if the mode changes again, something on the node changes it`,
+      'plugin-too-old': 'portmap is a part of k3s: upgrade k3s on the node, and do not edit its files',
+      'plugin-wrong-architecture': `k3s brings plugins for the architecture that it is built for itself, which is that of the node if it runs; to have them again, ${K3S_AGAIN}`,
+    },
+    K3S,
+  );
+  return [...lists, ...plugins];
+}
 const ELSEWHERE: readonly Installer[] = ['rke2', 'operator', 'other'];
 
 const AZURE_IMAGE =
@@ -318,12 +339,12 @@ export const CNIS: readonly CniSource[] = [
       {
         codes: ['portmap-not-chained', 'conflist-shadowed'],
         installers: ['rke2', 'k3s', 'other'],
-        what: 'chain portmap: add {"type": "portmap", "snat": true, "capabilities": {"portMappings": true}} to cni_network_config, which has placeholders and is not valid JSON',
+        what: 'chain portmap: add {"type": "portmap", "snat": true, "capabilities": {"portMappings": true}} to cni_network_config, a template whose placeholders (__…__) stay as they are',
         commands: edit('kube-system', 'calico-config'),
         afterwards: restart('kube-system', 'calico-node'),
         sources: ['projectcalico/calico: manifests/calico.yaml'],
       },
-      ...edited('cni_network_config, which has placeholders and is not valid JSON', {
+      ...edited('cni_network_config, a template whose placeholders (__…__) stay as they are', {
         installers: ['rke2', 'k3s', 'other'],
         commands: edit('kube-system', 'calico-config'),
         afterwards: restart('kube-system', 'calico-node'),
@@ -367,11 +388,7 @@ export const CNIS: readonly CniSource[] = [
       container: 'kube-flannel',
     },
     changes: [
-      ...[
-        ...writtenBy(K3S_RESTARTED, K3S),
-        ...installedBy(K3S_RESTARTED, K3S),
-        { ...broughtBy('k3s', K3S.sources), installers: K3S.installers },
-      ],
+      ...ofK3s(),
       {
         codes: ['portmap-not-chained', 'conflist-shadowed'],
         installers: ELSEWHERE,
