@@ -102,10 +102,10 @@ export const containerNotRunning = defineFailure<null>({
  * which stays as it was before a fix until the runtime has tried again.
  */
 export function mayBeOver(code: string, path: PathView): boolean {
-  return (
-    code === containerNotRunning.code &&
-    servingStatuses(path).every(({ state }) => isComingUp(state?.waiting))
-  );
+  if (code !== containerNotRunning.code) return false;
+  const statuses = servingStatuses(path);
+  // Of containers of which nothing is said, nothing says that they will start.
+  return statuses.length > 0 && statuses.every(({ state }) => isComingUp(state?.waiting));
 }
 
 function isComingUp(waiting: { reason?: string } | undefined): boolean {
