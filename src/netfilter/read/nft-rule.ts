@@ -19,9 +19,10 @@ import { readAddresses, readCounters, readElements, readPorts, readVerdict } fro
 import { flagComparison, isRandom, linearBits, readKey, readOperand, reversePath } from './nft-operands.ts';
 import { expressionText, MAX_DEPTH } from './nft-text.ts';
 
-/** Makes the expressions of a rule from what nft prints of it, one after the other; what is only unknown becomes opaque. */
+/** Makes the expressions of a rule from what nft prints of it, one after the other; what is not understood becomes opaque. */
 export class RuleBuilder {
   readonly expressions: Expression[] = [];
+  /** The numbers of its last counter; undefined when it has none. */
   counters: Counters | undefined;
   readonly #sets: ReadonlyMap<string, ElementSet>;
 
@@ -30,6 +31,7 @@ export class RuleBuilder {
     this.#sets = sets;
   }
 
+  /** Adds what the rule's next statement, as nft prints it, is made of. */
   add(json: Json): void {
     if (!isObject(json)) {
       this.expressions.push({ kind: 'opaque-statement', text: expressionText(json) });

@@ -37,10 +37,12 @@ export class Branch {
   steps: Link<Step> | undefined;
   assumed: Link<Assumption> | undefined;
 
+  /** Another branch from here on, whose state is its own. */
   fork(): Branch {
     return Object.assign(new Branch(), this);
   }
 
+  /** Notes that something unknown holds for this branch, or does not. */
   assume(unknown: Unknown, holds: boolean): Branch {
     this.assumed = push(this.assumed, { unknown, holds });
     return this;
@@ -73,12 +75,12 @@ function sharedSteps(of: Link<Step> | undefined, and: Link<Step> | undefined): L
   return shared.reduceRight(push, common);
 }
 
-/** The status bits of its connection, by nft's names. */
+/** The status bits of a branch's connection, by nft's names. */
 export function statusOf(branch: Branch): string[] {
   return [...(branch.destinationChanged ? ['dnat'] : []), ...(branch.sourceChanged ? ['snat'] : [])];
 }
 
-/** What carries a zone has a template of a connection until it is tracked. */
+/** Whether a packet has the template of a connection in the place of one: what carries a zone does until it is tracked. */
 export function isTemplate({ tracking, zone }: Branch): boolean {
   return tracking === 'not yet' && zone !== undefined;
 }

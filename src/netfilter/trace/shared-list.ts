@@ -22,7 +22,7 @@ function lengthOf(list: Link<unknown> | undefined): number {
   return list?.length ?? 0;
 }
 
-/** The beginning of a list, so long. */
+/** The beginning of a list that has this length; all of a list that is shorter. */
 function beginning<T>(list: Link<T> | undefined, length: number): Link<T> | undefined {
   let link = list;
   while (link !== undefined && link.length > length) {
@@ -31,7 +31,7 @@ function beginning<T>(list: Link<T> | undefined, length: number): Link<T> | unde
   return link;
 }
 
-/** Its items, the first one first. */
+/** The items of a list, the first one first. */
 export function toArray<T>(list: Link<T> | undefined): T[] {
   const items: T[] = [];
   for (let link = list; link !== undefined; link = link.previous) items.push(link.item);
