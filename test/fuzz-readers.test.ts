@@ -89,6 +89,7 @@ const OF_NOBODY_ELSE: Readonly<Record<string, string>> = {
   'src/net/ip-batch.ts': 'ip of the node',
   'src/netfilter/nft/kernel.ts': 'nft of the node',
   'src/node/apply/journal.ts': 'the program itself, as root',
+  'src/node/apply/runs.ts': 'the program itself, as root',
   'src/node/report/cilium.ts': 'the agent of Cilium, as root',
   'src/node/report/network.ts': 'ip of the node',
   'src/node/report/plugin-files.ts': 'a plugin that runs as root: its output and time are bounded',

@@ -272,7 +272,7 @@ describe('the journal of a heal', () => {
     const { backup, journal } = healed();
     appendFileSync(journal, `${line}\n`);
     expect(() => lastHeal(backup)).toThrow(
-      `cannot read ${journal}: line 7 is not of a journal of this version; use the version that wrote it, or put back by hand the copies beside it`,
+      `cannot read ${journal}: line 7 cannot be read by this version; use the version that wrote it, or put back by hand the copies beside it`,
     );
   });
 });
