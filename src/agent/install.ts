@@ -7,6 +7,7 @@ import type { DaemonSet } from '../kube/types.ts';
 import { calledAs } from '../sys/called-as.ts';
 import { realClock } from '../sys/clock.ts';
 import { DeadlineError, waitFor } from '../sys/wait.ts';
+import { andMore } from '../util/and-more.ts';
 import { InputError, UserError } from '../util/errors.ts';
 import { type AgentObject, type AgentSettings, agentObjects } from './manifests.ts';
 import { checkManager, nameOf, readObject, type Written, writeObject } from './objects.ts';
@@ -152,7 +153,6 @@ function countsOf({ status }: DaemonSet): { ready: number; wanted: number } {
 async function notReady(client: ApiClient, retry: RetryOptions, total: number): Promise<string> {
   const agents = (await agentStatus(client, retry))?.nodes ?? [];
   const late = agents.filter(({ is }) => is !== 'running');
-  const shown = late.slice(0, MAX_NODES).map(({ node, why }: AgentOfNode) => `${node} (${why})`);
-  const more = late.length > MAX_NODES ? ` and ${late.length - MAX_NODES} more` : '';
-  return late.length === 0 ? 'some nodes' : `${late.length} of ${total} nodes: ${shown.join(', ')}${more}`;
+  const names = late.map(({ node, why }: AgentOfNode) => `${node} (${why})`);
+  return late.length === 0 ? 'some nodes' : `${late.length} of ${total} nodes: ${andMore(names, MAX_NODES)}`;
 }

@@ -1,4 +1,5 @@
 import { fileProblem } from '../sys/file-problem.ts';
+import { andMore } from '../util/and-more.ts';
 import { messageOf } from '../util/errors.ts';
 import { CniError, cniErrorCode } from './errors.ts';
 import { decodeStruct, type Fields, parseDocument, type Shape } from './json.ts';
@@ -247,7 +248,7 @@ function decodeConfig(text: string, own: Fields, warn: (message: string) => void
   if (unexpected.length > 0) {
     const keys = [...new Set(unexpected.map((path) => JSON.stringify(path.join('.').slice(0, KEY_LENGTH))))];
     warn(
-      `configuration of network ${name}: ignored unknown ${keys.length === 1 ? 'key' : 'keys'} ${briefly(keys)}`,
+      `configuration of network ${name}: ignored unknown ${keys.length === 1 ? 'key' : 'keys'} ${andMore(keys, NAMED_KEYS)}`,
     );
   }
   return { ...config, name };
@@ -256,11 +257,6 @@ function decodeConfig(text: string, own: Fields, warn: (message: string) => void
 /** Keys that one warning names, and characters of each. */
 const NAMED_KEYS = 5;
 const KEY_LENGTH = 64;
-
-function briefly(keys: readonly string[]): string {
-  const rest = keys.length - NAMED_KEYS;
-  return `${keys.slice(0, NAMED_KEYS).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
-}
 
 function toRequest(
   { env }: PluginIo,

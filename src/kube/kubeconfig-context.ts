@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { andMore } from '../util/and-more.ts';
 import { UserError } from '../util/errors.ts';
 import type { Kubeconfig, Stanza } from './kubeconfig-files.ts';
 import type { KubectlFlags } from './kubectl-flags.ts';
@@ -55,8 +56,7 @@ const MAX_NAMES = 10;
 function alternatives(list: ReadonlyMap<string, Stanza>): string {
   const names = [...list.keys()].map((name) => JSON.stringify(name));
   if (names.length === 0) return '';
-  const more = names.length > MAX_NAMES ? ` and ${names.length - MAX_NAMES} more` : '';
-  return `; there is ${names.slice(0, MAX_NAMES).join(', ')}${more}`;
+  return `; there is ${andMore(names, MAX_NAMES)}`;
 }
 
 /** The same stanza with other values; one that is undefined is as if it were not there. */

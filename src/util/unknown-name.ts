@@ -1,3 +1,4 @@
+import { andMore } from './and-more.ts';
 import { editDistance } from './edit-distance.ts';
 import { InputError } from './errors.ts';
 
@@ -40,7 +41,6 @@ export function unknownName(unknown: UnknownName): InputError {
 
 function adviceFor(name: string, known: readonly string[]): string {
   const like = namesLike(name, known).slice(0, LISTED);
-  const more = known.length > LISTED ? ` and ${known.length - LISTED} more` : '';
-  const listed = `the nodes are ${known.slice(0, LISTED).join(', ')}${more}`;
-  return like.length === 0 ? listed : `did you mean ${like.join(' or ')}? T${listed.slice(1)}`;
+  const nodes = `nodes are ${andMore(known, LISTED)}`;
+  return like.length === 0 ? `the ${nodes}` : `did you mean ${like.join(' or ')}? The ${nodes}`;
 }

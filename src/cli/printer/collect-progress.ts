@@ -1,4 +1,5 @@
 import type { CollectProgress } from '../../collect/reader/collect.ts';
+import { andMore } from '../../util/and-more.ts';
 import { safeText } from '../../util/safe-text.ts';
 import { layoutOf } from './layout.ts';
 import type { ProgressStream } from './progress.ts';
@@ -49,7 +50,6 @@ export function collectProgress(
 
 function describe({ phase, done, total, waitingFor = [] }: CollectProgress): string {
   const count = total === undefined ? '' : ` ${done}/${total}`;
-  const more = waitingFor.length - NAMED;
-  const names = `${waitingFor.slice(0, NAMED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  const names = andMore(waitingFor, NAMED);
   return safeText(`${TITLES[phase]}${count}${names === '' ? '' : `: waiting for ${names}`}`);
 }

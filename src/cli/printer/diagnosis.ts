@@ -6,9 +6,10 @@ import type { Diagnosis, Evidence, HostPort, Subject, Unknown } from '../../path
 import { formatPort } from '../../path/model/host-ports.ts';
 import { stageQuestions, stages } from '../../path/model/stages.ts';
 import { podName } from '../../path/view/pod-name.ts';
+import { andMore } from '../../util/and-more.ts';
 import { safeText } from '../../util/safe-text.ts';
 import { asCalled } from './as-called.ts';
-import { andMore, FEW, foldNames } from './fold-names.ts';
+import { FEW, foldNames } from './fold-names.ts';
 import { type Layout, WIDE } from './layout.ts';
 import { MARK_STYLES, MARKS, pathTable } from './path-table.ts';
 import { wrap, wrapCommand } from './wrap.ts';

@@ -1,3 +1,5 @@
+import { andMore } from '../../util/and-more.ts';
+
 /** How many names are shown where not all fit. */
 export const FEW = 3;
 
@@ -16,12 +18,6 @@ export function foldNames(names: readonly string[], room: number): string {
     if (some.length <= room || shown === 1) return some;
   }
   return text;
-}
-
-/** The first of many names, and how many more there are. */
-export function andMore(names: readonly string[], shown: number): string {
-  const more = names.length - shown;
-  return more <= 0 ? names.join(', ') : `${names.slice(0, shown).join(', ')} and ${more} more`;
 }
 
 interface Numbered {

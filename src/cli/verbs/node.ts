@@ -15,6 +15,7 @@ import { type ClusterRecord, requireRecord } from '../../lab/cluster/record.ts';
 import { distributionOf } from '../../sys/distribution.ts';
 import { realExec } from '../../sys/exec.ts';
 import { foreground } from '../../sys/foreground.ts';
+import { andMore } from '../../util/and-more.ts';
 import { InputError } from '../../util/errors.ts';
 import { safeText } from '../../util/safe-text.ts';
 import { interruptible } from '../interruptible.ts';
@@ -80,9 +81,7 @@ export function cp() {
 const NAMED = 3;
 
 function leftOutNote(paths: readonly string[]): string {
-  const named = paths.slice(0, NAMED).join(', ');
-  const more = paths.length > NAMED ? ` and ${paths.length - NAMED} more` : '';
-  return `left out, since a copy on this machine would be a device or FIFO of its kernel: ${named}${more}`;
+  return `left out, since a copy on this machine would be a device or FIFO of its kernel: ${andMore(paths, NAMED)}`;
 }
 
 /** docker's `-`: the node's own tar creates or unpacks the archive. Returns the exit status. */

@@ -10,6 +10,7 @@ import { calledAs } from '../../sys/called-as.ts';
 import { tryFileLock } from '../../sys/file-lock.ts';
 import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
 import { waitFor } from '../../sys/wait.ts';
+import { andMore } from '../../util/and-more.ts';
 import { combinedError, InputError, messageOf, UserError } from '../../util/errors.ts';
 import { clusterPaths } from '../cluster/paths.ts';
 import type { ClusterRecord } from '../cluster/record.ts';
@@ -219,9 +220,7 @@ export async function restore(
 const SHOWN = 10;
 
 function listed(names: Iterable<string>): string {
-  const all = [...new Set(names)];
-  const more = all.length > SHOWN ? ` and ${all.length - SHOWN} more` : '';
-  return `${all.slice(0, SHOWN).join(', ')}${more}`;
+  return andMore([...new Set(names)], SHOWN);
 }
 
 /** Targets that a failure may be injected for: the mappings that match the wishes and whose pods run, one per node. */

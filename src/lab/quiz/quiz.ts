@@ -6,6 +6,7 @@ import type { Failure } from '../../path/stages/failure.ts';
 import { podName } from '../../path/view/pod-name.ts';
 import { type Clock, realClock } from '../../sys/clock.ts';
 import { waitFor } from '../../sys/wait.ts';
+import { andMore } from '../../util/and-more.ts';
 import { formatEndpoint } from '../../util/endpoint.ts';
 import { combinedError, UserError } from '../../util/errors.ts';
 import { seeded, shuffled } from '../../util/seeded.ts';
@@ -134,9 +135,7 @@ function placed({ code, subject: { node, pod } }: Finding): string {
 }
 
 function named(all: readonly string[]): string {
-  const each = [...new Set(all)];
-  const more = each.length > NAMED ? ` and ${each.length - NAMED} more` : '';
-  return `${each.slice(0, NAMED).join(', ')}${more}`;
+  return andMore([...new Set(all)], NAMED);
 }
 
 interface Surroundings {
