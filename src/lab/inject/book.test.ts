@@ -108,6 +108,22 @@ describe('injecting', () => {
     return { book, doorFor };
   }
 
+  /** A lab with portmap's rules, where some commands on a node fail with a message. */
+  function failingDoor(messageOf: (argv: readonly string[]) => string | undefined) {
+    const lab = labOf({ 'iptables -w -t nat -S': '-N CNI-HOSTPORT-DNAT', 'iptables-save': '*nat' });
+    return (signal: AbortSignal): FaultDoor => {
+      const door = lab.doorFor(signal);
+      return {
+        ...door,
+        async run(node, argv) {
+          const message = messageOf(argv);
+          if (message !== undefined) throw new Error(message);
+          return door.run(node, argv);
+        },
+      };
+    };
+  }
+
   test('why no node suits is said once for all nodes of which it is so', async () => {
     const targets = ['n1', 'n2'].map(target);
     await expect(injectSomewhere(labOf({}), named('mapping-missing'), targets, never)).rejects.toThrow(
@@ -155,17 +171,9 @@ describe('injecting', () => {
     ['iptables-save', 'nothing was changed'],
     ['iptables -w -t nat -F', 'what was changed is undone'],
   ])('an error of "%s" on the node says what was attempted, and what is so now', async (words, now) => {
-    const lab = labOf({ 'iptables -w -t nat -S': '-N CNI-HOSTPORT-DNAT', 'iptables-save': '*nat' });
-    const doorFor = (signal: AbortSignal) => {
-      const door = lab.doorFor(signal);
-      return {
-        ...door,
-        async run(node: string, argv: readonly string[]) {
-          if (argv.join(' ').startsWith(words)) throw new Error(`n1: ${words}: exit status 4`);
-          return door.run(node, argv);
-        },
-      };
-    };
+    const doorFor = failingDoor((argv) =>
+      argv.join(' ').startsWith(words) ? `n1: ${words}: exit status 4` : undefined,
+    );
     await expect(inject({ book, doorFor }, named('mapping-missing'), target('n1'), never)).rejects.toThrow(
       `cannot inject mapping-missing on node n1: n1: ${words}: exit status 4; ${now}; try again, or another node with --node`,
     );
@@ -173,17 +181,9 @@ describe('injecting', () => {
   });
 
   test('an error of what cannot be undone either does not say that it is undone', async () => {
-    const lab = labOf({ 'iptables -w -t nat -S': '-N CNI-HOSTPORT-DNAT', 'iptables-save': '*nat' });
-    const doorFor = (signal: AbortSignal) => {
-      const door = lab.doorFor(signal);
-      return {
-        ...door,
-        async run(node: string, argv: readonly string[]) {
-          if (argv.includes('-F') || argv[0] === 'iptables-restore') throw new Error(`${argv[0]} failed`);
-          return door.run(node, argv);
-        },
-      };
-    };
+    const doorFor = failingDoor((argv) =>
+      argv.includes('-F') || argv[0] === 'iptables-restore' ? `${argv[0]} failed` : undefined,
+    );
     await expect(inject({ book, doorFor }, named('mapping-missing'), target('n1'), never)).rejects.toThrow(
       'cannot inject mapping-missing on node n1: iptables failed; what was changed is not undone; undo it with "hostport unbreak mapping-missing"; and then: cannot undo mapping-missing on node n1: iptables-restore failed',
     );

@@ -114,12 +114,11 @@ export async function inject(
   signal: AbortSignal,
   through: (door: FaultDoor) => FaultDoor = (door) => door,
 ): Promise<Injected> {
-  const { impossible, remember, inject: injectFault } = faultOf(failure);
-  if (impossible !== undefined) throw impossibleError(failure, impossible);
+  refuseImpossible(failure);
+  const { remember, inject: injectFault } = faultOf(failure);
   const door = through(doorFor(signal));
-  const isThis = (entry: Injected) => entry.failure === failure && entry.target.node === target.node;
   const refuseTwice = (entries: readonly Injected[]) => {
-    if (!entries.some(isThis)) return;
+    if (!entries.some((entry) => isSame(entry, { failure, target }))) return;
     throw new UserError(
       `cannot inject ${failure.code} on node ${target.node}: it is already injected there; undo it with "${calledAs()} unbreak ${failure.code}"`,
     );
@@ -160,23 +159,25 @@ export async function undone(injector: Injector, injected: Injected, cause: unkn
 }
 
 /** Undoes a failure; returns why it could not be undone. */
-async function undoErrors({ book, doorFor }: Injector, { failure, target }: Injected): Promise<unknown[]> {
-  const isThis = (entry: Injected) => entry.failure === failure && entry.target.node === target.node;
-  return restore(book, doorFor(UNINTERRUPTED), isThis).then(
+async function undoErrors({ book, doorFor }: Injector, injected: Injected): Promise<unknown[]> {
+  return restore(book, doorFor(UNINTERRUPTED), (entry) => isSame(entry, injected)).then(
     ({ failed }) => failed.map(({ entry, cause }) => undoError(entry, cause)),
     (error: unknown) => [error],
   );
 }
 
+/** Whether two are one: a failure is injected once a node. */
+function isSame(a: Pick<Injected, 'failure' | 'target'>, b: Pick<Injected, 'failure' | 'target'>): boolean {
+  return a.failure === b.failure && a.target.node === b.target.node;
+}
+
 /** Refuses a failure that no lab can have, before anything is looked at. */
 export function refuseImpossible(failure: Failure): void {
   const { impossible } = faultOf(failure);
-  if (impossible !== undefined) throw impossibleError(failure, impossible);
-}
-
-function impossibleError({ code }: Failure, why: string): InputError {
-  return new InputError(
-    `cannot inject ${code}: ${why}; "${calledAs()} doctor --explain ${code}" says what is known of it`,
+  if (impossible === undefined) return;
+  const { code } = failure;
+  throw new InputError(
+    `cannot inject ${code}: ${impossible}; "${calledAs()} doctor --explain ${code}" says what is known of it`,
   );
 }
 
