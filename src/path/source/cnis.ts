@@ -514,12 +514,10 @@ export const CNIS: readonly CniSource[] = [
     plugins: ['ptp'],
     file: /kindnet/,
     agent: { label: ['app', 'kindnet'], namespaces: ['kube-system'], container: 'kindnet-cni' },
-    changes: [
-      ...writtenBy('kindnetd', {
-        commands: restart('kube-system', 'kindnet'),
-        sources: ['kubernetes-sigs/kind: images/kindnetd/cmd/kindnetd/cni.go'],
-      }),
-    ],
+    changes: writtenBy('kindnetd', {
+      commands: restart('kube-system', 'kindnet'),
+      sources: ['kubernetes-sigs/kind: images/kindnetd/cmd/kindnetd/cni.go'],
+    }),
   },
   {
     name: 'Multus',
