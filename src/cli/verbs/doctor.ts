@@ -5,6 +5,7 @@ import { bundleWorld, checkNewBundle, saveBundle } from '../../collect/bundle.ts
 import { clusterWorld } from '../../collect/cluster.ts';
 import { localWorld } from '../../collect/local.ts';
 import { unverifiedServer } from '../../kube/unverified-server.ts';
+import type { ClusterRecord } from '../../lab/cluster/record.ts';
 import { LabPlaces } from '../../lab/doctor/places.ts';
 import { collectLabWorld } from '../../lab/doctor/source.ts';
 import { faultOf } from '../../lab/faults/index.ts';
@@ -237,31 +238,29 @@ async function observe(
   signal: AbortSignal,
   judge: (world: World) => Promise<void>,
 ): Promise<void> {
-  if (target?.kind === 'cluster' && options.reports === undefined) {
-    const cluster = isNamed ? { ...target, title: undefined } : target;
-    return observeCluster(cluster, options, warn, signal, judge);
-  }
-  return judge(await observedWithoutPods(options, target, signal));
-}
-
-async function observedWithoutPods(
-  options: DoctorOptions & { choice: Choice },
-  target: Target | undefined,
-  signal: AbortSignal,
-): Promise<World> {
-  if (options.from !== undefined) return bundleWorld(options.from);
-  if (target === undefined) return localWorld(realExec, signal, { probes: options.probe === true });
+  if (options.from !== undefined) return judge(await bundleWorld(options.from));
+  if (target === undefined)
+    return judge(await localWorld(realExec, signal, { probes: options.probe === true }));
   if (options.reports !== undefined) {
     // Only a cluster that is named as one of the lab has none, which excludes --reports.
     if (target.access === undefined) throw new Error('reports of a cluster without an API');
-    return clusterWorld(target.access, options.reports, {
-      signal,
-      ...(options.maxAge !== undefined && { maxAgeMs: options.maxAge }),
-    });
+    const settings = { signal, ...(options.maxAge !== undefined && { maxAgeMs: options.maxAge }) };
+    return judge(await clusterWorld(target.access, options.reports, settings));
   }
-  if (target.kind === 'cluster') throw new Error('a cluster that is examined by pods');
-  // Faster than by pods, and sees more.
-  await using places = new LabPlaces(target.record);
+  if (target.kind === 'cluster') {
+    const cluster = isNamed ? { ...target, title: undefined } : target;
+    return observeCluster(cluster, options, warn, signal, judge);
+  }
+  return judge(await observeLab(target.record, options, signal));
+}
+
+/** Faster than by pods, and sees more. */
+async function observeLab(
+  record: ClusterRecord,
+  options: DoctorOptions & { choice: Choice },
+  signal: AbortSignal,
+): Promise<World> {
+  await using places = new LabPlaces(record);
   const choose = chooserOf(options.choice);
   const world = await collectLabWorld(places, {
     probes: options.probe !== false,
