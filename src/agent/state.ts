@@ -2,14 +2,15 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { readLinked } from '../sys/bounded-file.ts';
 import { writeFileAtomic } from '../sys/files.ts';
+import { boundedText } from '../util/bounded.ts';
 import { parseJson } from '../util/parse-json.ts';
 import { AGENT_MODES, STATE_DIRECTORY } from './manifests.ts';
 
 /** What a running agent says of itself, for `hostport agent status`. Times are RFC 3339. */
 const stateSchema = z.object({
-  version: z.string().max(100),
+  version: boundedText({ most: 100 }),
   mode: z.enum(AGENT_MODES),
-  node: z.string().max(253),
+  node: boundedText({ most: 253 }),
   /** The last look that succeeded; absent until one has. */
   lookedAt: z.iso.datetime().optional(),
   /** When that look, or a glance that showed no change since, ended; an agent of an earlier version writes {@link lookedAt} for both. */
@@ -18,9 +19,9 @@ const stateSchema = z.object({
   broken: z.number().int().nonnegative().optional(),
   risks: z.number().int().nonnegative().optional(),
   /** How many of them have which code, those that occur most first. */
-  codes: z.record(z.string().max(100), z.number().int().positive()).optional(),
+  codes: z.record(boundedText({ most: 100 }), z.number().int().positive()).optional(),
   /** Why the last look failed; absent when it succeeded. */
-  failure: z.string().max(2000).optional(),
+  failure: boundedText({ most: 2000 }).optional(),
 });
 
 export type AgentState = z.infer<typeof stateSchema>;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { unknownKinds } from '../path/model/finding.ts';
+import { boundedText } from '../util/bounded.ts';
 
 /** Version of the layout of a bundle. */
 export const BUNDLE_VERSION = 'hostport/v1';
@@ -13,8 +14,8 @@ export const manifestSchema = z.object({
       z.object({
         // Without it, it may have been a pod.
         kind: z.enum(unknownKinds).default('pod'),
-        node: z.string().max(253).optional(),
-        what: z.string().max(253),
+        node: boundedText({ most: 253 }).optional(),
+        what: boundedText({ most: 253 }),
         why: z.string(),
       }),
     )

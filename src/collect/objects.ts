@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Event, Node, Pod, Service } from '../kube/types.ts';
 import { textWithoutSecrets } from '../node/report/secrets.ts';
 import type { NetworkPolicy, World } from '../path/model/world.ts';
+import { boundedText } from '../util/bounded.ts';
 import { MAX_JSON_DEPTH } from '../util/json.ts';
 import { schemaProblem } from './schema-problem.ts';
 
@@ -18,7 +19,7 @@ const maybe = <T extends z.ZodType>(schema: T) => schema.optional();
 const text = z.string().optional();
 /** Names, uids and addresses, which a table shows in columns. The longest that the API accepts (RFC 1123 subdomain). */
 const MAX_NAME = 253;
-const name = z.string().max(MAX_NAME).optional();
+const name = boundedText({ most: MAX_NAME }).optional();
 const flag = z.boolean().optional();
 const number = z.number().optional();
 const port = z.number().int().min(0).max(65_535);

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import type { TraceDocument } from '../path/trace/document.ts';
+import { boundedText } from '../util/bounded.ts';
 import type { LabState, UiStart } from './protocol.ts';
 
-const name = z.string().min(1).max(253);
+const name = boundedText({ least: 1, most: 253 });
 
 /** What the page can ask of a lab, by the last part of the address. */
 export const labOrders = {

@@ -41,7 +41,18 @@ const HOSTILE: readonly unknown[] = [
     '::ffff:1.2.3.4',
     '-',
   ],
-  ...[[], {}, [[]], [null], { toString: 1 }, { length: 1e9 }, '('.repeat(2000), '{"a":'.repeat(2000)],
+  ...[
+    [],
+    {},
+    [[]],
+    [null],
+    { toString: 1 },
+    { length: 1e9 },
+    { length: { toString: 1 } },
+    { size: { toString: 1 } },
+    '('.repeat(2000),
+    '{"a":'.repeat(2000),
+  ],
 ];
 
 /** How a document is changed in one place: what is there is replaced, doubled or removed. */

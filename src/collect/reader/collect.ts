@@ -422,9 +422,9 @@ class Run {
       await this.#pods.stop(earlier.pod, signal);
     }
     const asked = needs.writes.map(({ path }) => path);
-    const paths = resolvedSchema
-      .length(asked.length)
-      .parse(await this.ask(node, { do: 'resolve', paths: asked }, REPORT_DEADLINE_MS));
+    const paths = resolvedSchema(asked.length).parse(
+      await this.ask(node, { do: 'resolve', paths: asked }, REPORT_DEADLINE_MS),
+    );
     const writes = needs.writes.map(({ is }, i) => ({ path: paths[i]!, is }));
     const number = (earlier?.number ?? 0) + 1;
     const pod = await this.#pods.startWriter(

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { boundedList } from '../../util/bounded.ts';
 import { type FaultDoor, type FaultTarget, UnsuitableTarget } from './fault.ts';
 
 /** How a pod of the lab hangs on its node. */
@@ -9,7 +10,7 @@ export interface PodLink {
   netns: string;
 }
 
-const routes = z.array(z.object({ dev: z.string() })).min(1);
+const routes = boundedList(z.object({ dev: z.string() }), { least: 1 });
 const links = z.array(z.object({ ifname: z.string(), link_netnsid: z.number().optional() }));
 const addresses = z.array(
   z.object({ addr_info: z.array(z.object({ local: z.string().optional() })).default([]) }),

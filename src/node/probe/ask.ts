@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Observed } from '../../path/model/observed.ts';
 import { type ProbeResult, probeResultSchema } from '../../path/model/probe.ts';
+import { boundedList } from '../../util/bounded.ts';
 import type { NodeRequest } from '../serve/request.ts';
 import type { ProbeJob } from './order.ts';
 import type { ProbeBatch, Stand } from './plan.ts';
@@ -32,9 +33,7 @@ export async function askForProbes(
   const orders = batches.reduce((sum, batch) => sum + batch.orders.length, 0);
   const rounds = 1 + orders / AT_A_TIME + batches.length / JOBS_AT_A_TIME;
   const answers = await ask({ do: 'probes', jobs }, timeoutMs * rounds + SPARE_MS);
-  return z
-    .array(answerSchema)
-    .length(batches.length)
+  return boundedList(answerSchema, { least: batches.length, most: batches.length })
     .parse(answers)
     .map((answer) => ('results' in answer ? { value: answer.results } : { unknown: answer.error }));
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { probeResultSchema } from '../../path/model/probe.ts';
+import { boundedList } from '../../util/bounded.ts';
 
 /** A probe to send: the fields of a result that are known before sending. */
 export const probeOrderSchema = probeResultSchema.pick({
@@ -32,7 +33,7 @@ export const probeJobSchema = z.object({
     z.object({ only: z.literal('own-addresses') }),
   ]),
   timeoutMs: z.number().int().min(10).max(30_000).default(1000),
-  orders: z.array(probeOrderSchema).max(MAX_ORDERS),
+  orders: boundedList(probeOrderSchema, { most: MAX_ORDERS }),
 });
 
 export type ProbeJob = z.infer<typeof probeJobSchema>;

@@ -7,6 +7,7 @@ import { isNamespace } from '../../cni/sandbox.ts';
 import type { CachedAttachment } from '../../path/model/node-report.ts';
 import { localPaths, namesOfAtMost, readBelow } from '../../sys/bounded-file.ts';
 import { isErrno, unlessMissing } from '../../sys/errno.ts';
+import { boundedList, boundedText } from '../../util/bounded.ts';
 import { messageOf } from '../../util/errors.ts';
 import { parseIp } from '../../util/ip.ts';
 import { documentWithoutSecrets, withoutSecrets } from './secrets.ts';
@@ -47,7 +48,7 @@ const portMapping = z
   }));
 
 /** A container's id, or a network's name. A value that libcni refuses is not reported: it could be anything. */
-const identity = z.string().max(256).refine(isCniName, 'not a name');
+const identity = boundedText({ most: 256 }).refine(isCniName, 'not a name');
 
 /** An entry in the form that libcni has written since 0.7. The older form was the bare result, which names nobody. */
 const cacheEntry = z.object({
@@ -61,7 +62,7 @@ const cacheEntry = z.object({
     .string()
     .regex(/^(?:\/\S*)?$/)
     .optional(),
-  capabilityArgs: z.object({ portMappings: z.array(portMapping).max(2000).nullish() }).nullish(),
+  capabilityArgs: z.object({ portMappings: boundedList(portMapping, { most: 2000 }).nullish() }).nullish(),
   result: z.record(z.string(), z.unknown()),
 });
 

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { z } from 'zod';
 import type { NodeReport } from '../../path/model/node-report.ts';
+import { boundedList, boundedText } from '../../util/bounded.ts';
 import { parseJson } from '../../util/parse-json.ts';
 import { observe } from './observe.ts';
 
@@ -17,35 +18,34 @@ const ANSWER_MS = 2000;
 
 /** What is read of `GET /v1/healthz`. Source: Cilium's api/v1/openapi.yaml, StatusResponse and KubeProxyReplacement. */
 const statusSchema = z.object({
-  cilium: z.object({ msg: z.string().max(1000).optional() }).optional(),
+  cilium: z.object({ msg: boundedText({ most: 1000 }).optional() }).optional(),
   'kube-proxy-replacement': z
     .object({
-      mode: z.string().max(100).optional(),
+      mode: boundedText({ most: 100 }).optional(),
       features: z.object({ hostPort: z.object({ enabled: z.boolean().optional() }).optional() }).optional(),
     })
     .optional(),
 });
 
 const addressSchema = z.object({
-  ip: z.string().max(100).optional(),
+  ip: boundedText({ most: 100 }).optional(),
   port: z.number().optional(),
-  protocol: z.string().max(20).optional(),
+  protocol: boundedText({ most: 20 }).optional(),
 });
 
 /** What is read of `GET /v1/service`. Source: the same, Service and ServiceSpec. */
-const servicesSchema = z
-  .array(
-    z.object({
-      spec: z
-        .object({
-          'frontend-address': addressSchema.nullish(),
-          'backend-addresses': z.array(addressSchema).nullish(),
-          flags: z.object({ type: z.string().max(100).optional() }).nullish(),
-        })
-        .optional(),
-    }),
-  )
-  .max(100_000);
+const servicesSchema = boundedList(
+  z.object({
+    spec: z
+      .object({
+        'frontend-address': addressSchema.nullish(),
+        'backend-addresses': z.array(addressSchema).nullish(),
+        flags: z.object({ type: boundedText({ most: 100 }).optional() }).nullish(),
+      })
+      .optional(),
+  }),
+  { most: 100_000 },
+);
 
 /** What the agent of Cilium on this node says of hostPorts; undefined where there is none. */
 export async function readCilium(socket = SOCKET, timeoutMs = ANSWER_MS): Promise<Cilium | undefined> {

@@ -7,6 +7,7 @@ import { localPaths, namesOfAtMost, readHead } from '../../sys/bounded-file.ts';
 import { unlessMissing } from '../../sys/errno.ts';
 import { type Exec, ExecError } from '../../sys/exec.ts';
 import { MarkedChildren } from '../../sys/marked-children.ts';
+import { boundedList } from '../../util/bounded.ts';
 import { messageOf } from '../../util/errors.ts';
 import { parseJson } from '../../util/parse-json.ts';
 import { describeContent } from './describe-content.ts';
@@ -82,7 +83,7 @@ function formatOf(path: string, read: typeof readHead): PluginFile['format'] {
 
 /** The only text of a plugin in a report: a file under a plugin's name may be anything. */
 const version = z.string().regex(/^\d{1,4}(?:\.\d{1,4}){1,3}(?:-[a-z0-9.]{1,16})?$/);
-const versionAnswer = z.object({ supportedVersions: z.array(version).max(64) });
+const versionAnswer = z.object({ supportedVersions: boundedList(version, { most: 64 }) });
 
 /** What a plugin answers to `CNI_COMMAND=VERSION`. https://www.cni.dev/docs/spec/#version-probe-plugin-version-support */
 async function askVersions(exec: Exec, path: string, inherit: number): Promise<Observed<string[]>> {

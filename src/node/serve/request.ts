@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { absolutePath, nodeActionSchema } from '../../path/model/action.ts';
 import { tracedFlowSchema } from '../../path/model/flow-trace.ts';
+import { boundedList } from '../../util/bounded.ts';
 import { MAX_ORDERS, probeJobSchema } from '../probe/order.ts';
 
 /** More at once than a plan for a node has. */
@@ -16,16 +17,16 @@ export const nodeRequestSchema = z.discriminatedUnion('do', [
   /** The node's report, as `hostport node-report` prints it. `node`: its name in the cluster. */
   z.object({ do: z.literal('report'), node: z.string() }),
   /** What became of jobs of probes: of each its results, or why it was not done. */
-  z.object({ do: z.literal('probes'), jobs: z.array(probeJobSchema).max(MAX_ORDERS) }),
+  z.object({ do: z.literal('probes'), jobs: boundedList(probeJobSchema, { most: MAX_ORDERS }) }),
   /** The result of each action, up to the first that fails. */
   z.object({
     do: z.literal('apply'),
-    actions: z.array(nodeActionSchema).max(MAX_ACTIONS),
+    actions: boundedList(nodeActionSchema, { most: MAX_ACTIONS }),
     /** When the heal began that they belong to, which can be undone as a whole. */
     heal: healTime.optional(),
   }),
   /** Where paths lead without links. */
-  z.object({ do: z.literal('resolve'), paths: z.array(absolutePath).max(MAX_ACTIONS) }),
+  z.object({ do: z.literal('resolve'), paths: boundedList(absolutePath, { most: MAX_ACTIONS }) }),
   /** What the last heal changed, and whether it can be undone; null where there was none. */
   z.object({ do: z.literal('last-heal') }),
   /** Puts back the files that a heal changed: the result of each. */
@@ -41,7 +42,11 @@ export const nodeRequestSchema = z.discriminatedUnion('do', [
   /** The number that the kernel's drops have for what this process sends; null where it cannot be known. */
   z.object({ do: z.literal('trace-sender') }),
   /** What a command left behind. */
-  z.object({ do: z.literal('run'), argv: z.array(z.string()).min(1), stdin: z.string().optional() }),
+  z.object({
+    do: z.literal('run'),
+    argv: boundedList(z.string(), { least: 1 }),
+    stdin: z.string().optional(),
+  }),
 ]);
 
 export type NodeRequest = z.infer<typeof nodeRequestSchema>;
@@ -71,7 +76,7 @@ export const identitySchema = z.object({
 });
 
 /** The answer to `resolve`: each path with no link in it, as far as it exists. */
-export const resolvedSchema = z.array(absolutePath);
+export const resolvedSchema = (count: number) => boundedList(absolutePath, { least: count, most: count });
 
 /** The answer to `run`. */
 export const ranSchema = z.object({ code: z.number().int(), stdout: z.string(), stderr: z.string() });

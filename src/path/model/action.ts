@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { boundedList } from '../../util/bounded.ts';
 import { FAMILIES } from '../../util/family.ts';
 
 /** A path that begins at a node's root. */
@@ -56,7 +57,7 @@ export const nodeActionSchema = z.discriminatedUnion('do', [
     variant: z.enum(['iptables-nft', 'iptables-legacy']),
     family,
     table: z.enum(['raw', 'mangle', 'nat', 'filter']),
-    commands: z.array(z.array(z.string().regex(/^[^\n\0]*$/)).min(2)).min(1),
+    commands: boundedList(boundedList(z.string().regex(/^[^\n\0]*$/), { least: 2 }), { least: 1 }),
   }),
   z.object({
     do: z.literal('delete-nft-rule'),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { boundedList, boundedText } from '../../util/bounded.ts';
 
 /** The connection that is traced: that of one probe, from a source port of its own. */
 export const tracedFlowSchema = z.object({
@@ -14,7 +15,7 @@ export const tracedFlowSchema = z.object({
 
 export type TracedFlow = z.infer<typeof tracedFlowSchema>;
 
-const text = z.string().max(20_000);
+const text = boundedText({ most: 20_000 });
 
 /** A packet's header as a chain sees it. */
 const seenSchema = z.object({
@@ -63,7 +64,7 @@ const unknown = z.object({ unknown: text });
 /** Everything that a node's kernel said while one probe was under way. */
 export const flowRecordSchema = z.object({
   /** What nftables traced of the flow. */
-  events: z.union([z.object({ value: z.array(tracedEventSchema).max(10_000) }), unknown]),
+  events: z.union([z.object({ value: boundedList(tracedEventSchema, { most: 10_000 }) }), unknown]),
   /** There was more than is recorded. */
   isTruncated: z.boolean(),
   /** Why it is not known what comes in by the node's devices and leaves by them; absent when it is. */
@@ -71,13 +72,13 @@ export const flowRecordSchema = z.object({
   /** Hook of each base chain of the node, as `family table chain`. */
   hooks: z.record(z.string(), text),
   /** Packets that were dropped, of all of this address family. */
-  drops: z.union([z.object({ value: z.array(dropSchema).max(10_000) }), unknown]),
+  drops: z.union([z.object({ value: boundedList(dropSchema, { most: 10_000 }) }), unknown]),
   /** The recording process, by the number that drops have. */
   pid: z.number().optional(),
   /** iptables-legacy has rules of this family, which the kernel does not trace. */
   hasLegacyRules: z.boolean(),
   /** Neighbours that do not answer. */
-  silentNeighbours: z.array(z.object({ address: text, device: text })).max(10_000),
+  silentNeighbours: boundedList(z.object({ address: text, device: text }), { most: 10_000 }),
 });
 
 export type FlowRecord = z.infer<typeof flowRecordSchema>;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { boundedList, boundedText } from '../../util/bounded.ts';
 import { FAMILIES } from '../../util/family.ts';
 import { NODE_REPORT_VERSION } from './node-report-version.ts';
 import { observed } from './observed.ts';
@@ -13,13 +14,13 @@ const MAX_TEXT = 64 * 1024 * 1024;
 const MAX_DOCUMENT = 8 * 1024 * 1024;
 
 /** A name, path or address. */
-const word = z.string().max(MAX_WORD);
+const word = boundedText({ most: MAX_WORD });
 /** What a program says, or the kernel of a setting. */
-const message = z.string().max(MAX_MESSAGE);
-const cniDocument = z.string().max(MAX_DOCUMENT);
+const message = boundedText({ most: MAX_MESSAGE });
+const cniDocument = boundedText({ most: MAX_DOCUMENT });
 /** What a tool lists. */
-const listing = z.string().max(MAX_TEXT);
-const listOf = <T extends z.ZodType>(item: T, most: number) => z.array(item).max(most);
+const listing = boundedText({ most: MAX_TEXT });
+const listOf = <T extends z.ZodType>(item: T, most: number) => boundedList(item, { most: most });
 
 const link = z.object({
   name: word,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { PluginConfigInList } from '../../cni/conflist.ts';
+import { boundedText } from '../../util/bounded.ts';
 import { listOfAttachment } from './attachment-list.ts';
 import type { PathView } from './scene.ts';
 
@@ -15,7 +16,7 @@ export interface PrimaryPlugin {
 }
 
 const fieldsSchema = z.object({
-  master: z.string().min(1).optional().catch(undefined),
+  master: boundedText({ least: 1 }).optional().catch(undefined),
   mode: z.string().optional().catch(undefined),
   linkInContainer: z.boolean().catch(false),
   hairpinMode: z.boolean().catch(false),
