@@ -7,6 +7,7 @@ SCHEMA := src/lab/kubernetes/schema/schema.gen.json
 FAILURES := src/path/stages/index.gen.ts
 # Script and style of the report page, and of the live page.
 PAGE := src/page/bundle.gen.ts src/ui/bundle.gen.ts
+GENERATED := $(SCHEMA) $(FAILURES) $(PAGE)
 PLUGINS := dist/cni/portmap
 BUN_PLUGINS := dist/bun-cni/portmap
 # The C side of the plugins, and what builds it.
@@ -55,7 +56,7 @@ $(FAILURES): scripts/generate-index.ts $(wildcard src/path/stages/*/ src/path/st
 $(PAGE) &: scripts/build-page.ts package-lock.json $(wildcard src/page/*.tsx src/page/*.css src/page/view/*.ts src/page/view/*.tsx src/ui/protocol.ts src/ui/*.tsx src/ui/*.css src/ui/view/*.ts src/ui/view/*.tsx src/path/model/*.ts src/path/trace/*.ts src/util/*.ts) | setup
 	$(BUN) scripts/build-page.ts
 
-$(PROGRAM): $(SOURCES) $(SCHEMA) $(FAILURES) $(PAGE) | setup
+$(PROGRAM): $(SOURCES) $(GENERATED) | setup
 	$(BUN) scripts/build-program.ts
 
 $(PLUGINS): $(SOURCES) $(NATIVE) | setup
@@ -75,7 +76,7 @@ $(NODE_IMAGE): $(IMAGES)
 lab: build
 	@$(BUN) scripts/lab.ts
 
-check: $(SCHEMA) $(FAILURES) $(PAGE) | setup
+check: $(GENERATED) | setup
 # Threads of their own would check the same types again: a third more processor time, which tests have a use for.
 	node_modules/.bin/tsc -p . --singleThreaded
 	node_modules/.bin/biome check --error-on-warnings src test bench scripts
@@ -83,19 +84,19 @@ check: $(SCHEMA) $(FAILURES) $(PAGE) | setup
 	node_modules/.bin/knip --production --no-gitignore --include exports,types,dependencies
 
 # It builds and checks what is needed itself, beside the first tests.
-test: $(SCHEMA) $(FAILURES) $(PAGE) | setup
+test: $(GENERATED) | setup
 	$(BUN) scripts/test.ts
 
 # What `make test` has no time for.
-test-long: $(SCHEMA) $(FAILURES) $(PAGE) | setup
+test-long: $(GENERATED) | setup
 	$(BUN) scripts/test.ts --long
 
 # The evaluator of rules against the kernel, with many more rule sets than in `make test`.
-agreement: | setup
+agreement: $(GENERATED) | setup
 	TRACE_RULE_SETS=10000 $(BUN) test src/netfilter/trace/kernel.netns.test.ts
 
 # Not among the dependencies: 150 packages that nothing else needs.
-mutation: $(SCHEMA) $(FAILURES) $(PAGE) | setup
+mutation: $(GENERATED) | setup
 	npm install --no-save --no-audit --no-fund @stryker-mutator/core@9.6.1
 	$(BUN) scripts/mutation.ts
 
@@ -112,7 +113,7 @@ test-conformance: build
 	$(BUN) scripts/test-conformance.ts
 
 # The same tests as in `make test`, with more of everything, in less than an hour.
-fuzz: $(PLUGINS)
+fuzz: $(PLUGINS) $(GENERATED)
 	$(BUN) scripts/fuzz.ts
 
 # One run of 20 minutes.

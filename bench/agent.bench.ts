@@ -78,51 +78,65 @@ async function measureIdle(what: string, agent: number): Promise<void> {
 /** Many pods with a hostPort each, which start at once: how long after the last of them all answer, and after all mappings were flushed. */
 async function measureMany(): Promise<void> {
   const agent = await agentOf(NODE);
-  const address = addressOf(NODE);
+  const pods = Array.from({ length: manyPods }, (_, i) => manyPod(`many-${i}`, FIRST_PORT + i));
+  const file = join(scratch, 'many.json');
+  writeFileSync(file, JSON.stringify({ apiVersion: 'v1', kind: 'List', items: pods }));
+  await whileAsked(async (allAnswered) => {
+    const before = cpuSecondsWithChildren(agent);
+    const began = Date.now();
+    run('kubectl', 'apply', '-f', file);
+    const labelled = ['get', 'pods', '-l', 'many=yes'];
+    const phases = 'jsonpath={range .items[*]}{.status.phase}{"\\n"}{end}';
+    await eventually(
+      'all pods to run',
+      () =>
+        run('kubectl', ...labelled, '-o', phases)
+          .split('\n')
+          .every((phase) => phase === 'Running'),
+      { timeoutMs: 240_000, intervalMs: 100 },
+    );
+    const ran = Date.now();
+    await eventually('all to answer', () => allAnswered() > 0, { timeoutMs: 60_000, intervalMs: 20 });
+    console.log(
+      `${manyPods} pods at once: all run after ${((ran - began) / 1000).toFixed(1)} s, and answer ${Math.max(0, allAnswered() - ran)} ms later; the agent took ${(cpuSecondsWithChildren(agent) - before).toFixed(1)} s of one core`,
+    );
+  });
+  // Thousands of connections to them are remembered for two minutes, and each look would read them.
+  const connections = () => Number(inNode('cat', '/proc/sys/net/netfilter/nf_conntrack_count'));
+  await eventually('the connections to be forgotten', () => connections() < 2 * manyPods, {
+    timeoutMs: 300_000,
+    intervalMs: 1000,
+  });
+  await measureIdle(`heal, ${manyPods} pods`, agent);
+  await whileAsked(async (allAnswered) => {
+    await eventually('all to answer', () => allAnswered() > 0, { timeoutMs: 60_000, intervalMs: 20 });
+    const flushed = Date.now();
+    inNode('iptables', '-t', 'nat', '-F', 'CNI-HOSTPORT-DNAT');
+    await eventually('all to answer again', () => allAnswered() > flushed, {
+      timeoutMs: 120_000,
+      intervalMs: 20,
+    });
+    console.log(`all ${manyPods} mappings flushed: all answer again after ${allAnswered() - flushed} ms`);
+  });
+  console.log(`memory afterwards: ${megabytes(pssBytes(agent))} MB PSS`);
+}
+
+/** While all ports of the many pods are asked again and again: `allAnswered` says when all did last after some did not, 0 for never. */
+async function whileAsked(work: (allAnswered: () => number) => Promise<void>): Promise<void> {
   const words = ['run', '--name', CLUSTER, '--', process.execPath, join(root, 'bench/answering.ts')];
-  const probe = Bun.spawn([program, ...words, address, String(FIRST_PORT), String(manyPods)], {
+  const probe = Bun.spawn([program, ...words, addressOf(NODE), String(FIRST_PORT), String(manyPods)], {
     ...{ env, stdin: 'pipe', stdout: 'pipe', stderr: 'inherit' },
   });
   let printed = '';
   const read = (async () => {
     for await (const chunk of probe.stdout) printed += new TextDecoder().decode(chunk);
   })();
-  const allAnswered = (from: number) =>
-    Number(new RegExp(`^${manyPods} (\\d+)\\n$`, 'm').exec(printed.slice(from))?.[1] ?? Number.NaN);
-  const pods = Array.from({ length: manyPods }, (_, i) => manyPod(`many-${i}`, FIRST_PORT + i));
-  const file = join(scratch, 'many.json');
-  writeFileSync(file, JSON.stringify({ apiVersion: 'v1', kind: 'List', items: pods }));
-  const before = cpuSecondsWithChildren(agent);
-  const began = Date.now();
-  run('kubectl', 'apply', '-f', file);
-  const labelled = ['get', 'pods', '-l', 'many=yes'];
-  const phases = 'jsonpath={range .items[*]}{.status.phase}{"\\n"}{end}';
-  await eventually(
-    'all pods to run',
-    () =>
-      run('kubectl', ...labelled, '-o', phases)
-        .split('\n')
-        .every((phase) => phase === 'Running'),
-    { timeoutMs: 240_000, intervalMs: 100 },
-  );
-  const ran = Date.now();
-  await eventually('all to answer', () => allAnswered(0) > 0, { timeoutMs: 60_000, intervalMs: 20 });
-  const answered = allAnswered(0);
-  console.log(
-    `${manyPods} pods at once: all run after ${((ran - began) / 1000).toFixed(1)} s, and answer ${Math.max(0, answered - ran)} ms later; the agent took ${(cpuSecondsWithChildren(agent) - before).toFixed(1)} s of one core`,
-  );
-  await measureIdle(`heal, ${manyPods} pods`, agent);
-  const from = printed.length;
-  const flushed = Date.now();
-  inNode('iptables', '-t', 'nat', '-F', 'CNI-HOSTPORT-DNAT');
-  await eventually('all to answer again', () => allAnswered(from) > flushed, {
-    timeoutMs: 120_000,
-    intervalMs: 20,
-  });
-  console.log(`all ${manyPods} mappings flushed: all answer again after ${allAnswered(from) - flushed} ms`);
-  await probe.stdin.end();
-  await Promise.all([probe.exited, read]);
-  console.log(`memory afterwards: ${megabytes(pssBytes(agent))} MB PSS`);
+  try {
+    await work(() => Number(printed.match(new RegExp(`(?<=^${manyPods} )\\d+$`, 'gm'))?.at(-1) ?? 0));
+  } finally {
+    await probe.stdin.end();
+    await Promise.all([probe.exited, read]);
+  }
 }
 
 function manyPod(name: string, hostPort: number): Record<string, unknown> {
