@@ -1,8 +1,11 @@
 import { expect, test } from 'bun:test';
 import type { HealReport } from '../../src/agent/heal.ts';
 import type { Diagnosis } from '../../src/path/model/finding.ts';
+import { readProcFile } from '../../src/sys/processes.ts';
+import { confinementOf, isMountReadOnly } from './confinement.ts';
 import { eventually } from './eventually.ts';
 import { type Lab, PROGRAM } from './lab.ts';
+import { pidsIn } from './node-view.ts';
 
 /** What tests of `heal` need of the tests of `doctor`: the cluster and its ways in. */
 export interface HealedCluster {
@@ -38,7 +41,10 @@ function byName(a: unknown, b: unknown): number {
   return x < y ? -1 : Number(x > y);
 }
 
-const PORTMAP = '/opt/cni/bin/portmap';
+const PLUGINS = '/opt/cni/bin';
+const PORTMAP = `${PLUGINS}/portmap`;
+/** Where a pod of a run sees its node. */
+const HOST = '/host';
 
 const lines = (text: string) => text.split('\n').filter(Boolean).sort();
 
@@ -236,6 +242,39 @@ export function healTests({ lab, nodes, kubectl, inNode, runs }: HealedCluster):
       expect(await inNode(WORKER, 'stat', '-c', '%a', '/opt/cni/bin/portmap')).toBe('755\n');
     } finally {
       await inNode(WORKER, 'mv', '/root/portmap', '/opt/cni/bin/portmap');
+    }
+    expect(await runs()).toEqual([]);
+  }, 180_000);
+
+  test('the process of a pod that heals has the capabilities and the writable places that its steps need, and no others', async () => {
+    await inNode(WORKER, 'mv', PORTMAP, '/root/portmap');
+    try {
+      const started = lab.start([PROGRAM, 'heal', '--yes', '--kubeconfig', lab.env.KUBECONFIG!]);
+      let status = '';
+      let mounts = '';
+      await eventually(
+        'a process with the directory of the plugin mounted',
+        () => {
+          const seen = pidsIn(lab, WORKER, 'hostport').map((pid) =>
+            ['status', 'mountinfo'].map((file) => readProcFile(`/proc/${pid}/${file}`)),
+          );
+          const found = seen.find(([, mountinfo]) => isMountReadOnly(mountinfo!, HOST + PLUGINS) === false);
+          if (found !== undefined) [status, mounts] = found as [string, string];
+          return found !== undefined;
+        },
+        { timeoutMs: 60_000, intervalMs: 20 },
+      );
+      expect(await started.exited).toBe(0);
+      const capabilities = ['DAC_OVERRIDE', 'DAC_READ_SEARCH', 'SYS_CHROOT'];
+      expect(confinementOf(status, mounts)).toMatchObject({
+        ...{ effective: capabilities, bounding: capabilities },
+        ...{ hasSeccomp: true, isRootReadOnly: true },
+      });
+      const places = [HOST, HOST + PLUGINS, `${HOST}/var/lib/hostport`, `${HOST}/etc/cni/net.d`];
+      expect(places.map((place) => isMountReadOnly(mounts, place))).toEqual([true, false, false, undefined]);
+      expect(await inNode(WORKER, 'stat', '-c', '%a', PORTMAP)).toBe('755\n');
+    } finally {
+      await inNode(WORKER, 'mv', '/root/portmap', PORTMAP);
     }
     expect(await runs()).toEqual([]);
   }, 180_000);
