@@ -1,24 +1,35 @@
 /**
- * `make fuzz`: what strangers write, at random, and kills of portmap at random instants. Ends with a line of counts. FUZZ_RUNS and FUZZ_SEED choose more,
- * less and others; FUZZ_SECONDS is how long a target is tried at most, so that all of it takes less than an hour. Exit status 1 if anything was violated.
+ * `make fuzz`: what strangers write, at random, and kills of portmap at random instants, for almost an hour. Ends with a line of counts. FUZZ_SECONDS is how
+ * long each target is tried, FUZZ_RUNS how many histories of calls are drawn, PORTMAP_KILLS how often portmap is killed; FUZZ_SEED repeats a run. Exit
+ * status 1 if anything was violated.
  */
+import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
+import { FUZZ_TARGETS } from '../test/fuzz/targets.ts';
 
 const ROOT = join(import.meta.dir, '..');
 const HOUR_MS = 3_600_000;
+/** Of all targets together. */
+const TARGETS_SECONDS = 45 * 60;
+/** More than there is time for: a target is tried for as long as it may. */
+const TARGET_RUNS = '10000000';
 const FUZZ_RUNS = process.env.FUZZ_RUNS ?? '100000';
-const FUZZ_SECONDS = process.env.FUZZ_SECONDS ?? '60';
+const FUZZ_SECONDS = process.env.FUZZ_SECONDS ?? String(Math.floor(TARGETS_SECONDS / FUZZ_TARGETS.length));
+/** Another one each time: what was found is found again by it. */
+const FUZZ_SEED = process.env.FUZZ_SEED ?? String(randomInt(2 ** 31));
 const PORTMAP_KILLS = process.env.PORTMAP_KILLS ?? '500';
 
 /** Not by scripts/test.ts: what runs for minutes is worth compiling. */
-const PARTS: readonly (readonly string[])[] = [
-  ['./test/fuzz.test.ts'],
-  [
-    './test/anonymise/anonymise.test.ts',
-    './src/portmap/configurations.test.ts',
-    './test/portmap-engines.test.ts',
-  ],
-  ['--timeout=120000', './test/portmap-kill.netns.test.ts'],
+const PARTS: readonly { words: readonly string[]; runs?: string }[] = [
+  { words: ['--timeout=3600000', './test/fuzz.test.ts'], runs: TARGET_RUNS },
+  {
+    words: [
+      './test/anonymise/anonymise.test.ts',
+      './src/portmap/configurations.test.ts',
+      './test/portmap-engines.test.ts',
+    ],
+  },
+  { words: ['--timeout=120000', './test/portmap-kill.netns.test.ts'] },
 ];
 /** What is counted, by the lines that the tests print. */
 const COUNTS: readonly (readonly [what: string, line: RegExp])[] = [
@@ -28,13 +39,14 @@ const COUNTS: readonly (readonly [what: string, line: RegExp])[] = [
   ['kills', /^\w+, killed (\d+) times: /gm],
 ];
 
+console.log(`seed ${FUZZ_SEED}`);
 const began = performance.now();
 let printed = '';
 let violations = 0;
-for (const words of PARTS) {
+for (const { words, runs = FUZZ_RUNS } of PARTS) {
   const child = Bun.spawn([process.execPath, 'test', ...words], {
     cwd: ROOT,
-    env: { ...process.env, FUZZ_RUNS, FUZZ_SECONDS, PORTMAP_KILLS },
+    env: { ...process.env, FUZZ_RUNS: runs, FUZZ_SECONDS, FUZZ_SEED, PORTMAP_KILLS },
     stdout: 'pipe',
     stderr: 'pipe',
     timeout: Math.max(1, Math.round(HOUR_MS - (performance.now() - began))),

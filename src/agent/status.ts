@@ -10,6 +10,7 @@ import { daemonSets, events, nodes, pods } from '../kube/resources.ts';
 import { PodExec } from '../kube/streaming/pod-exec.ts';
 import type { DaemonSet, Node, Pod } from '../kube/types.ts';
 import { messageOf } from '../util/errors.ts';
+import { fewAtATime } from '../util/settle.ts';
 import { type InstalledSettings, installedSettings } from './installed.ts';
 import { AGENT_MODES, type AgentMode, MODE_LABEL } from './manifests.ts';
 import { type AgentState, parseState } from './state.ts';
@@ -99,18 +100,10 @@ export async function agentStatus(
     ({ spec }) => spec?.nodeName ?? '',
   );
   const mayNot = missing.length === 0 ? undefined : `you may not ${describeRights(missing)}`;
-  const waiting = allNodes.filter(isLinux);
-  const found: AgentOfNode[] = [];
-  const worker = async () => {
-    for (let node = waiting.shift(); node !== undefined; node = waiting.shift()) {
-      const name = node.metadata?.name ?? '';
-      found.push({
-        node: name,
-        ...(await agentOf(client, node, byNode.get(name), set, mayNot, retry, doors)),
-      });
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(PARALLEL, waiting.length) }, worker));
+  const found = await fewAtATime(allNodes.filter(isLinux), PARALLEL, async (node): Promise<AgentOfNode> => {
+    const name = node.metadata?.name ?? '';
+    return { node: name, ...(await agentOf(client, node, byNode.get(name), set, mayNot, retry, doors)) };
+  });
   found.sort((a, b) => (a.node < b.node ? -1 : 1));
   await explainMissing(client, set, found, retry);
   return { ...about(set), nodes: found };

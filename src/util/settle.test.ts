@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { combinedError } from './errors.ts';
-import { settleAll, settleFailingFast } from './settle.ts';
+import { fewAtATime, settleAll, settleFailingFast } from './settle.ts';
 
 const never = new AbortController().signal;
 
@@ -73,5 +73,38 @@ describe('combinedError', () => {
     expect(error).toBeInstanceOf(AggregateError);
     expect((error as AggregateError).message).toBe('the pull failed; and then: cleaning up: busy');
     expect((error as AggregateError).errors[0]).toBe(original);
+  });
+});
+
+describe('fewAtATime', () => {
+  test('works on so many at a time, and returns the results in the order of the items', async () => {
+    const gates = Array.from({ length: 5 }, () => Promise.withResolvers<void>());
+    const begun: number[] = [];
+    const results = fewAtATime([0, 1, 2, 3, 4], 2, async (item) => {
+      begun.push(item);
+      await gates[item]!.promise;
+      return item * 10;
+    });
+    expect(begun).toEqual([0, 1]);
+    gates[1]!.resolve();
+    await Bun.sleep(0);
+    expect(begun).toEqual([0, 1, 2]);
+    for (const gate of gates) gate.resolve();
+    expect(await results).toEqual([0, 10, 20, 30, 40]);
+  });
+
+  test('begins nothing after a failure, and waits for what is under way', async () => {
+    const log: string[] = [];
+    const slow = Promise.withResolvers<void>();
+    const works = fewAtATime(['fails', 'slow', 'never'], 2, async (item) => {
+      log.push(item);
+      if (item === 'fails') throw new Error('broken');
+      await slow.promise;
+      log.push('slow ended');
+    });
+    await Bun.sleep(0);
+    slow.resolve();
+    expect(await thrownBy(works)).toEqual(new Error('broken'));
+    expect(log).toEqual(['fails', 'slow', 'slow ended']);
   });
 });

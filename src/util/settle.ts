@@ -39,3 +39,33 @@ export async function settleFailingFast<T>(
   if (failed.first !== undefined) throw failed.first.reason;
   return results.map((result) => (result as PromiseFulfilledResult<Awaited<T>>).value);
 }
+
+/**
+ * Works on items in their order, on so many at a time, and returns the results in that order. When one fails no other is begun; those under way are
+ * waited for, and then a failure is thrown.
+ */
+export async function fewAtATime<T, R>(
+  items: Iterable<T>,
+  most: number,
+  work: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = [];
+  const waiting = Iterator.from(items);
+  let begun = 0;
+  let hasFailed = false;
+  const worker = async () => {
+    while (!hasFailed) {
+      const next = waiting.next();
+      if (next.done) return;
+      const index = begun++;
+      try {
+        results[index] = await work(next.value);
+      } catch (reason) {
+        hasFailed = true;
+        throw reason;
+      }
+    }
+  };
+  await settleAll(Array.from({ length: most }, worker));
+  return results;
+}

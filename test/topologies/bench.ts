@@ -221,7 +221,8 @@ export class TopologyBench {
           (request, timeoutMs) => (isHere ? node : outside).ask(request, { timeoutMs }),
         );
       },
-      flows: async () => flowSchema.array().parse(await node.ask({ do: 'flows' }, ASKED)),
+      flows: async (_, sourcePorts) =>
+        flowSchema.array().parse(await node.ask({ do: 'flows', sourcePorts }, ASKED)),
       reversePathDrops: async () =>
         z
           .number()

@@ -16,6 +16,7 @@ import type { World } from '../../path/model/world.ts';
 import type { Clock } from '../../sys/clock.ts';
 import { collectAfter, collectParsed } from '../../sys/garbage.ts';
 import { InputError, messageOf } from '../../util/errors.ts';
+import { fewAtATime } from '../../util/settle.ts';
 import { type ClusterObjects, readClusterObjects, readNodes } from '../cluster-objects.ts';
 import { PackedReports } from '../packed-reports.ts';
 import { ProbeInterning } from '../probe-interning.ts';
@@ -364,21 +365,16 @@ class Run {
     const underWay = new Set<string>();
     let done = 0;
     const show = () => progress({ phase: 'reports', done, total, waitingFor: [...underWay] });
-    const worker = async () => {
-      for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
-        signal.throwIfAborted();
-        underWay.add(name);
-        show();
-        reports.add(name, await this.#report(name, agents.get(name)));
-        underWay.delete(name);
-        done++;
-        collectAfter(done);
-        show();
-      }
-    };
-    const workers = await Promise.allSettled(Array.from({ length: Math.min(parallel, total) }, worker));
-    signal.throwIfAborted();
-    for (const ended of workers) if (ended.status === 'rejected') throw ended.reason;
+    await fewAtATime(waiting, parallel, async (name) => {
+      signal.throwIfAborted();
+      underWay.add(name);
+      show();
+      reports.add(name, await this.#report(name, agents.get(name)));
+      underWay.delete(name);
+      done++;
+      collectAfter(done);
+      show();
+    });
     return reports.all();
   }
 
@@ -390,9 +386,7 @@ class Run {
     const { nodes } = this.#options;
     const pods = world.pods.filter(({ spec }) => nodes?.has(spec?.nodeName ?? '') ?? true);
     // Its nodes are machines of their own.
-    const probes = await probeWorld({ ...world, pods }, this.#door(), signal, { senders: parallel, from });
-    const interning = new ProbeInterning();
-    return probes.map((probe) => interning.probe(probe));
+    return probeWorld({ ...world, pods }, this.#door(), signal, { senders: parallel, from });
   }
 
   /** Has a node changed, by a pod that has what it needs. */
@@ -536,18 +530,24 @@ class Run {
   }
 
   #door(): ProbeDoor {
+    const interning = new ProbeInterning();
     return {
       send: async (batches) => {
         const { stand } = batches[0]!;
         if (stand.at === 'outside') throw new Error('nothing is sent from outside of the nodes');
         // The namespace of the node's first process: where a pod says it uses the node's network and does not, nothing is sent.
         const placeOf = async (of: Stand) => ({ path: of.at === 'pod' ? of.netns : '/proc/1/ns/net' });
-        return askForProbes(batches, { timeoutMs: PROBE_TIMEOUT_MS, placeOf }, (request, deadlineMs) =>
-          this.ask(stand.node, request, deadlineMs),
+        const answers = await askForProbes(
+          batches,
+          { timeoutMs: PROBE_TIMEOUT_MS, placeOf },
+          (request, deadlineMs) => this.ask(stand.node, request, deadlineMs),
         );
+        for (const answer of answers)
+          if ('value' in answer) for (const probe of answer.value) interning.probe(probe);
+        return answers;
       },
-      flows: async (node) =>
-        flowSchema.array().parse(await this.ask(node, { do: 'flows' }, FLOWS_DEADLINE_MS)),
+      flows: async (node, sourcePorts) =>
+        flowSchema.array().parse(await this.ask(node, { do: 'flows', sourcePorts }, FLOWS_DEADLINE_MS)),
       reversePathDrops: async (node) => {
         const drops = await this.ask(node, { do: 'reverse-path-drops' }, COUNTERS_DEADLINE_MS);
         return typeof drops === 'number' ? drops : undefined;

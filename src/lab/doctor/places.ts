@@ -100,9 +100,9 @@ export class LabPlaces {
           server.ask(request, { timeoutMs: deadlineMs, signal }),
         );
       },
-      flows: async (node, signal) => {
+      flows: async (node, sourcePorts, signal) => {
         const asked = { timeoutMs: FLOWS_DEADLINE_MS, signal };
-        return flowSchema.array().parse(await this.#node(node).ask({ do: 'flows' }, asked));
+        return flowSchema.array().parse(await this.#node(node).ask({ do: 'flows', sourcePorts }, asked));
       },
       reversePathDrops: async (node, signal) => {
         const asked = { timeoutMs: COUNTERS_DEADLINE_MS, signal };

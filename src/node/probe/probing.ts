@@ -6,6 +6,7 @@ import type { World } from '../../path/model/world.ts';
 import { DeadlineError } from '../../sys/exec.ts';
 import { isLoopbackText } from '../../util/address.ts';
 import { messageOf } from '../../util/errors.ts';
+import { fewAtATime } from '../../util/settle.ts';
 import { MAX_ORDERS } from './order.ts';
 import { type ProbeBatch, planProbes, type Stand } from './plan.ts';
 
@@ -16,8 +17,8 @@ export interface ProbeDoor {
    * nothing is known of any.
    */
   send(batches: readonly ProbeBatch[], signal?: AbortSignal): Promise<Observed<ProbeResult[]>[]>;
-  /** The connections that a node tracks. */
-  flows(node: string, signal?: AbortSignal): Promise<Flow[]>;
+  /** The connections that a node tracks of clients with these ports. */
+  flows(node: string, sourcePorts: readonly number[], signal?: AbortSignal): Promise<Flow[]>;
   /** How many packets a node's reverse path filter has dropped so far; undefined when its kernel does not count them. */
   reversePathDrops(node: string, signal?: AbortSignal): Promise<number | undefined>;
 }
@@ -46,9 +47,12 @@ export async function probeWorld(
   const targets = new Set(batches.flatMap(({ orders }) => orders.map(({ node }) => node)));
   const before = await dropsOn(targets, door, signal);
   const results = (await sendAll(batches, door, senders, signal)).flat();
-  const traced = new Set(results.filter(isTranslated).map(({ node }) => node));
+  const traced = Map.groupBy(results.filter(isTranslated), ({ node }) => node);
   const silent = new Set(results.filter(isSilent).map(({ node }) => node));
-  const [flows, after] = await Promise.all([flowsOn(traced, door, signal), dropsOn(silent, door, signal)]);
+  const [flows, after] = await Promise.all([
+    flowsOn(traced, door, senders, signal),
+    dropsOn(silent, door, signal),
+  ]);
   signal?.throwIfAborted();
   const nodes = addressesOf(world);
   return results.map((result) =>
@@ -65,20 +69,22 @@ function addressesOf({ nodes }: World): ReadonlyMap<string, readonly string[]> {
   return new Map(nodes.map((node) => [node.metadata?.name ?? '', nodeAddresses(node)]));
 }
 
-/** The tracked connections of nodes, which show who answered. Without them, the results of the probes are still valid. */
+/** The tracked connections of the probes to each node, which show who answered. Without them, the results of the probes are still valid. */
 async function flowsOn(
-  nodes: ReadonlySet<string>,
+  probes: ReadonlyMap<string, readonly ProbeResult[]>,
   door: ProbeDoor,
+  most: number,
   signal: AbortSignal | undefined,
 ): Promise<ReadonlyMap<string, Observed<FlowsByClient>>> {
-  const reads = [...nodes].map(async (node) => {
-    const seen = await door.flows(node, signal).then(
+  const reads = await fewAtATime(probes, most, async ([node, to]) => {
+    const ports = new Set(to.map(({ sourcePort }) => sourcePort!));
+    const seen = await door.flows(node, [...ports], signal).then(
       (flows) => ({ value: byClient(flows) }),
       (cause) => ({ unknown: messageOf(cause) }),
     );
     return [node, seen] as const;
   });
-  return new Map(await Promise.all(reads));
+  return new Map(reads);
 }
 
 /** The counters of nodes' reverse path filters. One that cannot be read proves nothing, and is undefined. */
@@ -104,36 +110,31 @@ async function sendAll(
   signal: AbortSignal | undefined,
 ): Promise<ProbeResult[][]> {
   const answers: ProbeResult[][] = [];
-  const places = Map.groupBy(batches.entries(), ([, { stand }]) => placeOf(stand)).entries();
-  const sender = async () => {
-    for (const [place, own] of places) {
-      let isHung = false;
-      for (const part of inRequests(own)) {
-        if (isHung) {
-          const why = `not sent: what was sent from ${place} before hung until its deadline`;
-          for (const [index, batch] of part) answers[index] = notSent(batch, why);
-          continue;
+  const places = Map.groupBy(batches.entries(), ([, { stand }]) => placeOf(stand));
+  await fewAtATime(places, most, async ([place, own]) => {
+    let isHung = false;
+    for (const part of inRequests(own)) {
+      if (isHung) {
+        const why = `not sent: what was sent from ${place} before hung until its deadline`;
+        for (const [index, batch] of part) answers[index] = notSent(batch, why);
+        continue;
+      }
+      try {
+        const seen = await door.send(
+          part.map(([, batch]) => batch),
+          signal,
+        );
+        for (const [i, [index, batch]] of part.entries()) {
+          const of = seen[i]!;
+          answers[index] = 'value' in of ? of.value : notSent(batch, of.unknown);
         }
-        try {
-          const seen = await door.send(
-            part.map(([, batch]) => batch),
-            signal,
-          );
-          for (const [i, [index, batch]] of part.entries()) {
-            const of = seen[i]!;
-            answers[index] = 'value' in of ? of.value : notSent(batch, of.unknown);
-          }
-        } catch (cause) {
-          signal?.throwIfAborted();
-          isHung = cause instanceof DeadlineError;
-          for (const [index, batch] of part) answers[index] = notSent(batch, messageOf(cause));
-        }
+      } catch (cause) {
+        signal?.throwIfAborted();
+        isHung = cause instanceof DeadlineError;
+        for (const [index, batch] of part) answers[index] = notSent(batch, messageOf(cause));
       }
     }
-  };
-  const senders = await Promise.allSettled(Array.from({ length: most }, sender));
-  // What fails is cancelled: the other senders end, and are waited for.
-  for (const ended of senders) if (ended.status === 'rejected') throw ended.reason;
+  });
   return answers;
 }
 

@@ -1,5 +1,6 @@
 import type { ProbeResult } from '../../path/model/probe.ts';
 import { messageOf } from '../../util/errors.ts';
+import { fewAtATime } from '../../util/settle.ts';
 import type { ProbeJob } from './order.ts';
 import { sendFrom } from './place.ts';
 
@@ -14,16 +15,10 @@ export async function sendJobs(
   jobs: readonly ProbeJob[],
   send: (job: ProbeJob) => Promise<ProbeResult[]> = sendFrom,
 ): Promise<JobAnswer[]> {
-  const answers: JobAnswer[] = [];
-  const waiting = jobs.entries();
-  const worker = async () => {
-    for (const [i, job] of waiting) {
-      answers[i] = await send(job).then(
-        (results) => ({ results }),
-        (cause) => ({ error: messageOf(cause) }),
-      );
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(JOBS_AT_A_TIME, jobs.length) }, worker));
-  return answers;
+  return fewAtATime(jobs, JOBS_AT_A_TIME, (job) =>
+    send(job).then(
+      (results) => ({ results }),
+      (cause) => ({ error: messageOf(cause) }),
+    ),
+  );
 }

@@ -1,5 +1,6 @@
 import type { ProbeResult } from '../../path/model/probe.ts';
 import { messageOf } from '../../util/errors.ts';
+import { fewAtATime } from '../../util/settle.ts';
 import type { Heard, Probe } from './heard.ts';
 import type { ProbeOrder } from './order.ts';
 import { probeSctp, probeTcp } from './stream.ts';
@@ -21,16 +22,7 @@ export async function sendProbes(
   timeoutMs: number,
   send: Readonly<Record<ProbeOrder['protocol'], Probe>> = probes,
 ): Promise<ProbeResult[]> {
-  const results: ProbeResult[] = [];
-  let next = 0;
-  const worker = async () => {
-    while (next < orders.length) {
-      const index = next++;
-      results[index] = await make(orders[index]!, timeoutMs, send);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(CONCURRENCY, orders.length) }, worker));
-  return results;
+  return fewAtATime(orders, CONCURRENCY, (order) => make(order, timeoutMs, send));
 }
 
 async function make(

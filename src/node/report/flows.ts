@@ -18,19 +18,26 @@ const MAX_FLOWS = 5000;
  */
 export async function readFlows(exec: Exec, filter: FlowFilter, tracked: number): Promise<Flow[]> {
   if (tracked > MAX_TRACKED) throw new Error(`${tracked} connections are tracked, too many to read`);
-  return (await readAllFlows(exec))
+  return parseFlows(await listFlows(exec))
     .filter((flow) => filter.hostPorts.has(flow.destinationPort) || filter.addresses.has(flow.replySource))
     .slice(0, MAX_FLOWS);
 }
 
+/** The tracked connections of clients with these ports: a busy node has hundreds of thousands of others. */
+export async function readFlowsFrom(exec: Exec, sourcePorts: ReadonlySet<number>): Promise<Flow[]> {
+  const lines = (await listFlows(exec)).split('\n');
+  const isOfThem = (line: string) => sourcePorts.has(Number(/ sport=(\d+)/.exec(line)?.[1]));
+  return parseFlows(lines.filter(isOfThem).join('\n'));
+}
+
 /**
- * All tracked connections of this network namespace. The kernel goes through the table of the whole machine each time, however few of it are
+ * All tracked connections of this network namespace, as conntrack lists them. The kernel goes through the table of the whole machine each time, however few of it are
  * of this namespace, so conntrack is run once where it lists both families: without `-f`, older ones list IPv4 alone.
  */
-export async function readAllFlows(exec: Exec): Promise<Flow[]> {
+async function listFlows(exec: Exec): Promise<string> {
   const { stdout, stderr } = await conntrack(exec, []);
   const others = listsAllFamilies(stderr) ? '' : (await conntrack(exec, ['-f', 'ipv6'])).stdout;
-  return parseFlows(`${stdout}\n${others}`);
+  return `${stdout}\n${others}`;
 }
 
 async function conntrack(exec: Exec, options: readonly string[]): Promise<ExecResult> {

@@ -31,8 +31,8 @@ export const nodeRequestSchema = z.discriminatedUnion('do', [
   z.object({ do: z.literal('last-heal') }),
   /** Puts back the files that a heal changed: the result of each. */
   z.object({ do: z.literal('undo'), heal: healTime }),
-  /** The connections that are tracked. */
-  z.object({ do: z.literal('flows') }),
+  /** The connections that are tracked of clients with these ports. */
+  z.object({ do: z.literal('flows'), sourcePorts: boundedList(z.number(), { most: 65_536 }).readonly() }),
   /** How many packets the reverse path filter has dropped so far; null when the kernel does not count them. */
   z.object({ do: z.literal('reverse-path-drops') }),
   /** Has the kernel trace a flow; the name of the trace. */

@@ -14,7 +14,7 @@ import { performActions } from '../apply/perform.ts';
 import type { ApplyResult } from '../apply/result.ts';
 import { lastHeal, undoHeal } from '../apply/undo.ts';
 import { sendJobs } from '../probe/send-jobs.ts';
-import { readAllFlows } from '../report/flows.ts';
+import { readFlowsFrom } from '../report/flows.ts';
 import { readMachine } from '../report/machine.ts';
 import type { readMountsOf } from '../report/mounts.ts';
 import { rememberingExec } from '../report/remembering-exec.ts';
@@ -99,7 +99,7 @@ function nodeServer(
       case 'undo':
         return undoHeal(request.heal);
       case 'flows':
-        return readAllFlows(exec);
+        return readFlowsFrom(exec, new Set(request.sourcePorts));
       case 'reverse-path-drops':
         return reversePathDrops(readNetstat()) ?? null;
       case 'trace-start':

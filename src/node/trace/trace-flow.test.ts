@@ -27,7 +27,7 @@ function doorOf(
     isOneKernel,
     send: async ([batch]) => {
       const [probe] = batch!.orders;
-      asked.push({ place: 'sender', request: { do: 'flows' } });
+      asked.push({ place: 'sender', request: { do: 'flows', sourcePorts: [] } });
       return [{ value: [{ ...probe!, milliseconds: 1, ...send(probe!.sourcePort!) }] }];
     },
     ask: async (place, request) => {

@@ -3,6 +3,7 @@ import type { ProbeResult } from '../../path/model/probe.ts';
 import type { World } from '../../path/model/world.ts';
 import { type WorthTracing, worthTracing } from '../../path/trace/worth-tracing.ts';
 import { messageOf } from '../../util/errors.ts';
+import { fewAtATime } from '../../util/settle.ts';
 import type { Stand } from '../probe/plan.ts';
 import { type TraceDoor, traceFlow } from './trace-flow.ts';
 
@@ -13,15 +14,12 @@ const NODES_AT_A_TIME = 6;
 
 /** Asks the kernels of nodes about the probes of a world that reading alone does not explain, and notes their word beside these. */
 export async function traceWorld(world: World, door: TraceDoor, signal?: AbortSignal): Promise<World> {
-  const byNode = [...Map.groupBy(worthTracing(diagnose(world)), ({ probe }) => probe.node).values()];
+  const byNode = Map.groupBy(worthTracing(diagnose(world)), ({ probe }) => probe.node).values();
   const traces = new Map<ProbeResult, ProbeResult['trace']>();
-  const worker = async () => {
-    for (let next = byNode.shift(); next !== undefined; next = byNode.shift()) {
-      for (const each of next.slice(0, MOST_OF_NODE))
-        traces.set(each.probe, await traceOf(each, door, signal));
-    }
-  };
-  await Promise.all(Array.from({ length: NODES_AT_A_TIME }, worker));
+  await fewAtATime(byNode, NODES_AT_A_TIME, async (ofNode) => {
+    for (const each of ofNode.slice(0, MOST_OF_NODE))
+      traces.set(each.probe, await traceOf(each, door, signal));
+  });
   const probes = world.probes.map((probe) => {
     const trace = traces.get(probe);
     return trace === undefined ? probe : { ...probe, trace };
