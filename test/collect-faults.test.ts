@@ -73,7 +73,8 @@ test('nothing goes wrong: a node costs a pod, an exec and its removal, and the r
     // All pods, and those of the run, to watch them.
     'GET pods': 2,
     'GET services': 1,
-    'GET events': 1,
+    // Warnings, and assignments to nodes.
+    'GET events': 2,
     'GET networkpolicies': 1,
     // Those of earlier runs, and that of this one until it is gone.
     'GET namespaces': 2,

@@ -1,4 +1,4 @@
-import { type ApiClient, hasReason } from '../kube/client.ts';
+import { type ApiClient, hasReason, type ListOptions } from '../kube/client.ts';
 import { listPages } from '../kube/pages.ts';
 import { events, nodes, pods, type Resource, services } from '../kube/resources.ts';
 import type { KubeObject } from '../kube/types.ts';
@@ -19,6 +19,12 @@ const networkPolicies: Resource<NetworkPolicy & KubeObject> = {
 
 /** How many objects an answer has, which are in memory at once before they are slimmed. */
 const PAGE = 1000;
+
+/**
+ * The Events that the path needs: what went wrong, and to which node the scheduler assigned a pod. Each start and end of a container is several others,
+ * which are kept for an hour: in a cluster where pods come and go, almost all.
+ */
+const EVENTS = ['type!=Normal', 'type=Normal,reason=Scheduled'];
 
 /**
  * Reads the objects of a cluster that the path needs. Without pods there is nothing to diagnose, so it rejects with the API's error when
@@ -48,7 +54,7 @@ export async function readClusterObjects(
     ifAllowed('nodes', listAll(client, nodes, readers.nodes, signal)),
     listAll(client, pods, readers.pods, signal),
     ifAllowed('services', listAll(client, services, readers.services, signal)),
-    ifAllowed('events', listAll(client, events, readers.events, signal)),
+    ifAllowed('events', listEvents(client, readers.events, signal)),
     ifAllowed(
       'network policies',
       listAll(client, networkPolicies, readers.policies, signal).catch((error: unknown) => {
@@ -81,11 +87,25 @@ export async function readNodes(
   return { nodes: readers.nodes.objects, pods: readers.pods.objects };
 }
 
+async function listEvents(
+  client: Pick<ApiClient, 'list'>,
+  reader: Reader,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  for (const fieldSelector of EVENTS) await listAll(client, events, reader, signal, { fieldSelector });
+}
+
+interface Reader {
+  add(items: Iterable<unknown>): void;
+}
+
 async function listAll<T extends KubeObject>(
   client: Pick<ApiClient, 'list'>,
   resource: Resource<T>,
-  reader: { add(items: Iterable<unknown>): void },
-  signal?: AbortSignal,
+  reader: Reader,
+  signal: AbortSignal | undefined,
+  which: Pick<ListOptions, 'fieldSelector'> = {},
 ): Promise<void> {
-  for await (const { items } of listPages(client, resource, { limit: PAGE }, signal)) reader.add(items);
+  for await (const { items } of listPages(client, resource, { ...which, limit: PAGE }, signal))
+    reader.add(items);
 }

@@ -1,6 +1,8 @@
 import { ApiClient, ApiError } from './client.ts';
+import { kindByPlural } from './kinds.ts';
 import { jsonPatch } from './patch/json-patch.ts';
 import { mergePatch } from './patch/merge-patch.ts';
+import { parseFieldSelector } from './selectors/index.ts';
 import type { KubeObject, Status, WatchEvent } from './types.ts';
 
 interface Request {
@@ -27,8 +29,8 @@ interface Watcher {
 /**
  * An API server in memory, behind the real client: every request is routed by its path, so what a controller sends is what
  * a server would get. It keeps resourceVersions, uids, generateName, optimistic concurrency, finalizers, graceful deletion
- * of pods that are bound, status as a subresource, and watches. It admits its differences: no selectors, no defaulting, no
- * validation, no authorisation, no paging, and a strategic merge patch is applied as a merge patch.
+ * of pods that are bound, status as a subresource, watches, and field selectors of lists. It admits its differences: no other
+ * selectors, no defaulting, no validation, no authorisation, no paging, and a strategic merge patch is applied as a merge patch.
  */
 export class FakeApi extends ApiClient {
   /** Every request so far, in order. */
@@ -78,7 +80,7 @@ export class FakeApi extends ApiClient {
     if (method === 'GET' && name === undefined) {
       return url.searchParams.get('watch') === 'true'
         ? this.#watch(group, plural, namespace, url.searchParams.get('resourceVersion'), signal)
-        : this.#list(group, plural, namespace);
+        : this.#list(group, plural, namespace, url.searchParams.get('fieldSelector'));
     }
     const key = [group, plural, namespace ?? '', name ?? ''].join('/');
     const answer = (object: KubeObject, code = 200) =>
@@ -195,11 +197,21 @@ export class FakeApi extends ApiClient {
     }
   }
 
-  #list(group: string, plural: string, namespace: string | undefined): Response {
+  #list(
+    group: string,
+    plural: string,
+    namespace: string | undefined,
+    fieldSelector: string | null,
+  ): Response {
+    const isSelected =
+      fieldSelector === null
+        ? () => true
+        : parseFieldSelector(kindByPlural(group, 'v1', plural)!, fieldSelector);
     const items = [...this.#objects.values()]
       .filter((stored) => stored.group === group && stored.plural === plural)
       .map((stored) => stored.object)
-      .filter((object) => namespace === undefined || object.metadata?.namespace === namespace);
+      .filter((object) => namespace === undefined || object.metadata?.namespace === namespace)
+      .filter(isSelected);
     return Response.json({ kind: 'List', metadata: { resourceVersion: String(this.#version) }, items });
   }
 
