@@ -9,14 +9,17 @@ const realDoors: GarbageDoors = { resident: () => process.memoryUsage.rss(), col
 
 /**
  * For a process that makes much garbage at once and is then at rest: what is returned, called at the end of such work, collects it if the process
- * has grown by so many bytes since the last time. Nothing else would, before the next work: the engine collects when it wants more memory.
+ * has grown by so many bytes over the least since the last time. Nothing else would, before the next work: the engine collects when it wants more memory.
  */
 export function collectingWhenGrown(growth: number, doors: GarbageDoors = realDoors): () => void {
-  let after = doors.resident();
+  let least = doors.resident();
   return () => {
-    if (doors.resident() - after < growth) return;
+    const now = doors.resident();
+    // What was collected goes back to the system a little later.
+    least = Math.min(least, now);
+    if (now - least < growth) return;
     doors.collect();
-    after = doors.resident();
+    least = doors.resident();
   };
 }
 

@@ -1,15 +1,20 @@
+import { heapStats } from 'bun:jsc';
 import { afterEach, describe, expect, test } from 'bun:test';
 import { FakeCluster, quietOptions } from '../collect/reader/cluster.fake.ts';
+import { FakeApi } from '../kube/client.fake.ts';
 import { ApiError } from '../kube/client.ts';
 import { pods } from '../kube/resources.ts';
+import type { Pod } from '../kube/types.ts';
 import type { Diagnosis } from '../path/model/finding.ts';
 import type { World } from '../path/model/world.ts';
+import { podOn, smallWorld } from '../path/testing/small-world.ts';
 import { realClock } from '../sys/clock.ts';
 import { aborted } from '../sys/daemon.ts';
 import { waitFor } from '../sys/wait.ts';
 import { clusterWatched } from './cluster-watched.ts';
-import type { Moment } from './history.ts';
+import { HISTORY_LIMITS, type Moment } from './history.ts';
 import { labOrders } from './lab-door.ts';
+import { watchHostPortObjects } from './object-watch.ts';
 import { ACTION_HEADER, type TrafficShown, type UiStart, type WatchState } from './protocol.ts';
 import { runUi, type UiLab, type UiOptions } from './run.ts';
 import { untilEvent } from './testing/event-stream.ts';
@@ -192,6 +197,17 @@ describe('the page of a cluster that is not of the lab', () => {
   });
 });
 
+/** How many objects there are, by their types, once another collection leaves no fewer: some are held until the event loop has turned. */
+async function liveObjects(): Promise<Record<string, number>> {
+  for (let least = Number.POSITIVE_INFINITY; ; ) {
+    Bun.gc(true);
+    const { objectCount, objectTypeCounts } = heapStats();
+    if (objectCount >= least) return objectTypeCounts;
+    least = objectCount;
+    await new Promise((turn) => setImmediate(turn));
+  }
+}
+
 const EMPTY: World = {
   ...{ observedAt: '2030-01-01T00:00:00Z', nodes: [], pods: [], services: [], events: [], policies: [] },
   ...{ reports: new Map(), probes: [] },
@@ -294,4 +310,53 @@ describe('the page of a lab', () => {
     expect(reasons).toEqual(['stopped: it did not end within 1 ms of Ctrl-C']);
     await order;
   });
+
+  test('holds nothing of what came and went, but for its history, which is full after a while', async () => {
+    const api = new FakeApi();
+    let seen = (_: readonly Pod[]) => {};
+    const page = await open({
+      lab: lab().lab,
+      watched: {
+        async look() {
+          const { items } = await api.list(pods);
+          seen(items);
+          return smallWorld(items);
+        },
+        watchObjects: (listener, signal) => watchHostPortObjects(api, listener, signal),
+        pace: {
+          ...{ debounceMs: 0, maxDebounceMs: 0, resyncMs: 60_000 },
+          ...{ burst: Number.POSITIVE_INFINITY, spacingMs: 0, spacingFactor: 0 },
+        },
+      },
+    });
+    const reader = (await page.get('events')).body!.getReader();
+    const following = (async () => {
+      while (!(await reader.read()).done);
+    })();
+    let made = 0;
+    /** Has so many pods come and go, one after the other, and counts the objects that are left then, by their types. */
+    const heldAfter = async (rounds: number) => {
+      for (let round = 0; round < rounds; round++, made++) {
+        const isShown = Promise.withResolvers<void>();
+        seen = (all) => {
+          if (all.some(({ metadata }) => metadata?.name === `p${made}`)) isShown.resolve();
+        };
+        await api.create(pods, podOn('n1', `p${made}`, 1 + made));
+        await isShown.promise;
+        await api.delete(pods, `p${made}`, 'default', { gracePeriodSeconds: 0 });
+        api.requests.length = 0;
+      }
+      const isFull = async () => (await page.moments()).length === HISTORY_LIMITS.moments;
+      await waitFor('a full history', isFull, { timeoutMs: 5000 });
+      return liveObjects();
+    };
+    const before = await heldAfter(HISTORY_LIMITS.moments + 200);
+    const rounds = 1000;
+    const after = await heldAfter(rounds);
+    // What is held of each round is of some type, and at least as many as there were rounds. What the engine compiles comes and goes.
+    const grown = Object.entries(after).filter(([type, count]) => count - (before[type] ?? 0) > rounds / 2);
+    expect(grown).toEqual([]);
+    await reader.cancel();
+    await following;
+  }, 60_000);
 });

@@ -1,6 +1,7 @@
 import type { Diagnosed } from '../path/diagnose/diagnose.ts';
 import type { World } from '../path/model/world.ts';
 import type { Clock } from '../sys/clock.ts';
+import { collectingWhenGrown } from '../sys/garbage.ts';
 import { messageOf, UserError } from '../util/errors.ts';
 import { History } from './history.ts';
 import { newKeys } from './keys.ts';
@@ -13,6 +14,9 @@ import { Workshop } from './workshop.ts';
 
 /** Healing waits half of this for pods to start. */
 const FINISH_MS = 60_000;
+
+/** By how much the process may grow before it collects its garbage, in bytes. */
+const GROWTH = 16 * 1024 * 1024;
 
 /** What can be done to a lab, and what comes from it. */
 export interface UiLab {
@@ -56,6 +60,8 @@ export async function runUi(options: UiOptions, signal: AbortSignal): Promise<vo
   const history = new History();
   const topics = new Topics<UiTopics>(clock.now().toString(36), clock);
   const onError = (error: unknown) => log(messageOf(error));
+  // A look leaves garbage behind that is many times what is kept of it.
+  const rest = collectingWhenGrown(GROWTH);
   let world: World | undefined;
   let trouble: string | undefined;
   let unwatched: string | undefined;
@@ -68,6 +74,7 @@ export async function runUi(options: UiOptions, signal: AbortSignal): Promise<vo
       const added = history.add(diagnosed.diagnosis, options.pageOf(diagnosed));
       if (added !== 'nothing') topics.publish('moment', history.last!);
       workshop?.refresh().catch(onError);
+      rest();
     },
     state(state) {
       topics.publish('watch', state);
