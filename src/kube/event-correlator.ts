@@ -28,9 +28,23 @@ export interface CorrelatedEvent {
   written(name: string): void;
 }
 
+/** What an object may still say, as of a time. */
+interface Bucket {
+  tokens: number;
+  at: number;
+}
+
 /** A Map that forgets what was not used for longest. */
 class Recent<V> {
   readonly #entries = new Map<string, V>();
+
+  /** Forgets entries, those that were not used for longest first, up to one that is not over. */
+  forget(isOver: (value: V) => boolean): void {
+    for (const [key, value] of this.#entries) {
+      if (!isOver(value)) return;
+      this.#entries.delete(key);
+    }
+  }
 
   get(key: string): V | undefined {
     const value = this.#entries.get(key);
@@ -57,8 +71,9 @@ class Recent<V> {
  */
 export class EventCorrelator {
   readonly #known = new Recent<{ name: string; count: number; firstAt: number }>();
-  readonly #similar = new Recent<{ messages: Set<string>; lastAt: number }>();
-  readonly #buckets = new Recent<{ tokens: number; at: number }>();
+  /** Few messages each, and one most often: a Set would take several times the memory. */
+  readonly #similar = new Recent<{ messages: string[]; lastAt: number }>();
+  readonly #buckets = new Recent<Bucket>();
 
   /** @param at milliseconds since the epoch. Undefined when the occurrence is to be dropped. */
   correlate({ object, type, reason, message }: Occurrence, at: number): CorrelatedEvent | undefined {
@@ -88,23 +103,24 @@ export class EventCorrelator {
   }
 
   #combine(group: string, message: string, at: number): boolean {
-    let entry = this.#similar.get(group);
-    if (entry === undefined || at - entry.lastAt > SIMILAR_WINDOW_MS)
-      entry = { messages: new Set(), lastAt: at };
-    entry.lastAt = at;
-    const isNew = !entry.messages.has(message);
-    if (isNew && entry.messages.size >= SIMILAR_LIMIT) {
-      this.#similar.set(group, entry);
-      return true;
-    }
-    entry.messages.add(message);
-    this.#similar.set(group, entry);
-    return false;
+    // Pods come and go, and each leaves several.
+    this.#similar.forget(({ lastAt }) => at - lastAt > SIMILAR_WINDOW_MS);
+    const entry = this.#similar.get(group) ?? { messages: [], lastAt: at };
+    const isOver = at - entry.lastAt > SIMILAR_WINDOW_MS;
+    const messages = isOver ? [] : entry.messages;
+    const isNew = !messages.includes(message);
+    const isCombined = isNew && messages.length >= SIMILAR_LIMIT;
+    if (isNew && !isCombined) messages.push(message);
+    this.#similar.set(group, { messages, lastAt: at });
+    return isCombined;
   }
 
   #takeToken(about: string, at: number): boolean {
-    const bucket = this.#buckets.get(about) ?? { tokens: BURST, at };
-    const tokens = Math.min(BURST, bucket.tokens + Math.max(0, at - bucket.at) / REFILL_MS);
+    const tokensOf = (bucket: Bucket) =>
+      Math.min(BURST, bucket.tokens + Math.max(0, at - bucket.at) / REFILL_MS);
+    // A full one is as good as none.
+    this.#buckets.forget((bucket) => tokensOf(bucket) === BURST);
+    const tokens = tokensOf(this.#buckets.get(about) ?? { tokens: BURST, at });
     const taken = tokens >= 1;
     this.#buckets.set(about, { tokens: taken ? tokens - 1 : tokens, at });
     return taken;

@@ -1,4 +1,3 @@
-import { heapStats } from 'bun:jsc';
 import { afterEach, describe, expect, test } from 'bun:test';
 import { FakeCluster, quietOptions } from '../collect/reader/cluster.fake.ts';
 import { FakeApi } from '../kube/client.fake.ts';
@@ -10,6 +9,7 @@ import type { World } from '../path/model/world.ts';
 import { podOn, smallWorld } from '../path/testing/small-world.ts';
 import { realClock } from '../sys/clock.ts';
 import { aborted } from '../sys/daemon.ts';
+import { liveObjects } from '../sys/testing/live-objects.ts';
 import { waitFor } from '../sys/wait.ts';
 import { clusterWatched } from './cluster-watched.ts';
 import { HISTORY_LIMITS, type Moment } from './history.ts';
@@ -196,17 +196,6 @@ describe('the page of a cluster that is not of the lab', () => {
     });
   });
 });
-
-/** How many objects there are, by their types, once another collection leaves no fewer: some are held until the event loop has turned. */
-async function liveObjects(): Promise<Record<string, number>> {
-  for (let least = Number.POSITIVE_INFINITY; ; ) {
-    Bun.gc(true);
-    const { objectCount, objectTypeCounts } = heapStats();
-    if (objectCount >= least) return objectTypeCounts;
-    least = objectCount;
-    await new Promise((turn) => setImmediate(turn));
-  }
-}
 
 const EMPTY: World = {
   ...{ observedAt: '2030-01-01T00:00:00Z', nodes: [], pods: [], services: [], events: [], policies: [] },
