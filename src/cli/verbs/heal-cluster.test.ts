@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { FakeCluster } from '../../collect/reader/cluster.fake.ts';
 import { ApiError } from '../../kube/client.ts';
+import { namespaces } from '../../kube/resources.ts';
 import { diagnose } from '../../path/diagnose/diagnose.ts';
 import { smallWorld } from '../../path/testing/small-world.ts';
 import { clusterHealing } from './heal-cluster.ts';
@@ -23,10 +24,8 @@ beforeEach(() => {
         return await cluster.fetch(request.method, `${pathname}${search}`, body, {}, request.signal);
       } catch (cause) {
         if (!(cause instanceof ApiError)) throw cause;
-        return Response.json(
-          { kind: 'Status', code: cause.code, message: cause.message },
-          { status: cause.code },
-        );
+        const { code, reason, message } = cause;
+        return Response.json({ kind: 'Status', code, reason, message }, { status: code });
       }
     },
   });
@@ -73,4 +72,19 @@ test('what was done is reported when the last observation fails', async () => {
   expect(outcome).toMatchObject({ healed: [], rounds: 0, stopped: { undone: [] } });
   expect(String(outcome.error)).toContain('you may not list nodes');
   expect(outcome.after).toBeUndefined();
+});
+
+test('looking twice does not wait until the first namespace is gone, and the end waits for both', async () => {
+  // Pods that do not start are removed as others are.
+  await cluster.addNode('n1', 'cannot-pull');
+  cluster.holdsNamespaces = true;
+  const healed = healing();
+  await healed.observe(signal);
+  await healed.observe(signal);
+  const left = async () => (await cluster.list(namespaces)).items.length;
+  expect(await left()).toBe(2);
+  const end = healed[Symbol.asyncDispose]().then(left);
+  await cluster.releaseNamespaces();
+  expect(await end).toBe(0);
+  expect(warnings).toEqual([]);
 });

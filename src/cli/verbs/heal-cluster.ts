@@ -11,6 +11,7 @@ import {
   withReaders,
 } from '../../collect/reader/collect.ts';
 import { describeRights, missingRights, type Right } from '../../collect/reader/preflight.ts';
+import { Removals } from '../../collect/reader/removals.ts';
 import { ApiClient, type ApiClientOptions } from '../../kube/client.ts';
 import { EventRecorder } from '../../kube/event-recorder.ts';
 import { unverifiedServer } from '../../kube/unverified-server.ts';
@@ -18,6 +19,7 @@ import { diagnose } from '../../path/diagnose/diagnose.ts';
 import { known } from '../../path/model/observed.ts';
 import type { World } from '../../path/model/world.ts';
 import { InputError, messageOf, UserError } from '../../util/errors.ts';
+import { collectProgress } from '../printer/collect-progress.ts';
 import {
   chooserOf,
   type ExaminedCluster,
@@ -62,11 +64,15 @@ export function clusterHealing(
     isNamed = true;
     return named;
   };
+  // A namespace takes seconds to go: batches do not wait for that.
+  const removals = new Removals();
   const run = <T>(
     signal: AbortSignal,
     use: (client: ApiClient, settings: CollectOptions) => Promise<T>,
   ): Promise<T> =>
-    withCollectOptions(cluster(), options, warn, signal, (client, settings) => use(client, settings));
+    withCollectOptions(cluster(), options, warn, signal, (client, settings) =>
+      use(client, { ...settings, removals }),
+    );
   const observe = (signal: AbortSignal) => run(signal, collectCluster);
   return {
     observe,
@@ -122,8 +128,13 @@ export function clusterHealing(
         );
       }),
 
-    // What a command creates is gone when it returns.
-    [Symbol.asyncDispose]: async () => {},
+    async [Symbol.asyncDispose]() {
+      if (!removals.isUnderWay) return;
+      const progress = collectProgress(process.stderr, undefined);
+      progress.show({ phase: 'removal' });
+      await removals[Symbol.asyncDispose]();
+      progress.end();
+    },
   };
 }
 
@@ -164,7 +175,7 @@ function openNodes(
       // While pods come up it looks many times.
       let isOpen = false;
       const progress: CollectOptions['progress'] = (seen) => {
-        if (!isOpen || seen.phase === 'removal') settings.progress(seen);
+        if (!isOpen) settings.progress(seen);
       };
       const changes = { lastMs: healMs(settings) };
       return withReaders(client, { ...settings, nodes: some, changes, progress }, (world, readers) => {

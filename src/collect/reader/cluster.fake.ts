@@ -104,6 +104,22 @@ export class FakeCluster extends FakeApi {
     };
   };
 
+  /** What held namespaces lets go of those that are being deleted. */
+  async releaseNamespaces(): Promise<void> {
+    this.holdsNamespaces = false;
+    for (const { metadata } of (await this.list(namespaces)).items)
+      if (metadata?.deletionTimestamp !== undefined)
+        await this.#afterDelete(`/api/v1/namespaces/${metadata.name}`);
+  }
+
+  /** The kubelet of a node that did not confirm the end of pods does, of those that are being deleted too. */
+  async reach(node: string): Promise<void> {
+    this.unreachable.delete(node);
+    for (const { metadata, spec } of (await this.list(pods)).items)
+      if (spec?.nodeName === node && metadata?.deletionTimestamp !== undefined)
+        await this.#confirmEnd(metadata.name ?? '', metadata.namespace ?? '');
+  }
+
   async #review(method: string, path: string, body: unknown): Promise<Response> {
     this.requests.push({ method, path, body });
     const { spec } = body as { spec: { resourceAttributes: Record<string, string> } };

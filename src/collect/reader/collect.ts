@@ -35,6 +35,7 @@ import {
 import { ExecSession, type NodeSession } from './node-session.ts';
 import { describeRights, missingRights, NEEDED_RIGHTS, OBJECT_RIGHTS, readerRights } from './preflight.ts';
 import { abortable, ReaderPods } from './reader-pods.ts';
+import type { Removals } from './removals.ts';
 import { patientLists, type RetryOptions, retrying } from './retry.ts';
 import { programIn, SentProgram } from './send-program.ts';
 
@@ -81,6 +82,8 @@ export interface CollectOptions {
   version: string;
   /** The nodes that are to be examined; all when absent or undefined. What it throws ends the collection before anything is created. */
   choose?: (objects: Pick<World, 'nodes' | 'pods'>) => ReadonlySet<string> | undefined;
+  /** What the removal is handed over to, so that something else can begin meanwhile; it is waited for when absent. */
+  removals?: Removals;
   signal: AbortSignal;
   clock?: Clock;
   /** A line about something that limits what can be said. */
@@ -120,7 +123,8 @@ function newRun(
 
 /**
  * Observes a cluster that nobody prepared: its objects, a report of every node by a short-lived pod on it, and probes from node to node. A node that
- * cannot be looked at is unknown with the reason. What was created is removed before this returns or rejects.
+ * cannot be looked at is unknown with the reason. What was created is removed before this returns or rejects, unless {@link CollectOptions.removals}
+ * takes that over.
  */
 export function collectCluster(
   client: ApiClient,
@@ -146,7 +150,7 @@ export interface Readers {
 }
 
 /**
- * As {@link collectCluster}, and lets `use` observe nodes again, and change them, before all is removed. `use` gets no readers where the nodes cannot
+ * As {@link collectCluster}, and lets `use` observe nodes again, and change them, before removal begins. `use` gets no readers where the nodes cannot
  * be examined: then what was observed is from the API alone.
  */
 export async function withReaders<T>(
@@ -155,7 +159,7 @@ export async function withReaders<T>(
   use: (first: World, readers: Readers | undefined) => Promise<T>,
   openSession: OpenSession = execSessions(client, options),
 ): Promise<T> {
-  const { signal, progress, warn } = options;
+  const { signal, progress, warn, removals } = options;
   const retry: RetryOptions = {
     signal,
     ...(options.clock && { clock: options.clock }),
@@ -209,6 +213,10 @@ export async function withReaders<T>(
     ...(retry.onRetry && { onRetry: retry.onRetry }),
   });
   const collection = new Run(settings, pods, options, openSession, retry);
+  if (removals?.hasPods) {
+    progress({ phase: 'removal' });
+    await removals.podsGone(signal);
+  }
   try {
     try {
       await pods.prepare(signal);
@@ -233,10 +241,17 @@ export async function withReaders<T>(
       },
     });
   } finally {
-    progress({ phase: 'removal' });
+    if (removals === undefined) progress({ phase: 'removal' });
     await collection.close();
-    for (const left of await pods.remove())
+    const removal = pods.remove();
+    const report = (left: string) =>
       warn(`not removed: ${left}; its pods end by themselves by ${settings.ends}`);
+    const all = removal.left.then(
+      (left) => left.forEach(report),
+      (cause: unknown) => report(messageOf(cause)),
+    );
+    if (removals === undefined) await all;
+    else removals.add({ pods: removal.pods, all });
   }
 }
 

@@ -120,10 +120,15 @@ export class ReaderPods {
   }
 
   /**
-   * Removes everything that was created, and waits until it is gone. Returns what is left, in words; empty when nothing is. Idempotent; does
-   * not depend on the signal of the run, which may have been aborted.
+   * Removes everything that was created. `pods` resolves when no pod is left or nothing more can be done about it, `left` when the namespace is gone,
+   * too: to what is left, in words; empty when nothing is. Idempotent; does not depend on the signal of the run, which may have been aborted.
    */
-  async remove(): Promise<string[]> {
+  remove(): { pods: Promise<void>; left: Promise<string[]> } {
+    const { promise: pods, resolve: podsGone } = Promise.withResolvers<void>();
+    return { pods, left: this.#remove(podsGone).finally(podsGone) };
+  }
+
+  async #remove(podsGone: () => void): Promise<string[]> {
     const late = new AbortController();
     const done = new AbortController();
     const { signal } = late;
@@ -140,6 +145,7 @@ export class ReaderPods {
       const unconfirmed = this.#removePods(signal);
       await attempt('pods of this run', unconfirmed);
       left.push(...(await unconfirmed.catch(() => [])));
+      podsGone();
       if (this.#hasNamespace) {
         const { namespace } = this.#settings;
         await attempt(
