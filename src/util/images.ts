@@ -6,6 +6,9 @@ import { BUILD, VERSION } from './version.ts';
  */
 export const IMAGE_PREFIX: string = BUILD.registry ?? 'hostport.invalid';
 
+/** Whether the images are in a registry, so that nodes of any cluster can pull them; without one, only clusters of the lab have them. */
+export const IS_PUBLISHED: boolean = BUILD.registry !== undefined;
+
 const AGENT = 'hostport-agent';
 
 /** The image of the agent and of the doctor's pods. */

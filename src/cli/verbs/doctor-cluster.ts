@@ -5,7 +5,7 @@ import { ApiClient, type ApiClientOptions } from '../../kube/client.ts';
 import type { ClusterRecord } from '../../lab/cluster/record.ts';
 import type { World } from '../../path/model/world.ts';
 import { InputError, UserError } from '../../util/errors.ts';
-import { agentImage, isAgentImage } from '../../util/images.ts';
+import { agentImage, IS_PUBLISHED, isAgentImage } from '../../util/images.ts';
 import { VERSION } from '../../util/version.ts';
 import { type Choice, nodesOfChoice } from '../choice.ts';
 import { collect, duration, namespaceName, oneOf, secretName } from '../option-values.ts';
@@ -117,7 +117,7 @@ export async function printPlanned(
   signal: AbortSignal,
 ): Promise<void> {
   const client = new ApiClient(access);
-  const settings = { ...settingsOf(options), signal, warn: () => {}, progress: () => {} };
+  const settings = { ...podSettings(options), signal, warn: () => {}, progress: () => {} };
   const objects = await plannedObjects(client, settings);
   const list = { apiVersion: 'v1', kind: 'List', items: objects };
   if (output === 'json') process.stdout.write(renderJson(list, 2));
@@ -156,11 +156,13 @@ export interface ExaminedCluster {
   access: ApiClientOptions;
   /** What progress begins with; nothing where that was said before. */
   title: string | undefined;
+  /** The cluster of the lab that it is. */
+  lab: ClusterRecord | undefined;
 }
 
 /** Does something in a cluster by short-lived pods on its nodes, with their options; progress is shown meanwhile. */
 export async function withCollectOptions<T>(
-  { access, title }: ExaminedCluster,
+  { access, title, lab }: ExaminedCluster,
   options: ReaderPodChoice,
   warn: (line: string) => void,
   signal: AbortSignal,
@@ -168,7 +170,7 @@ export async function withCollectOptions<T>(
 ): Promise<T> {
   const progress = collectProgress(process.stderr, title);
   const settings = {
-    ...settingsOf(options),
+    ...settingsOf(options, lab),
     signal,
     warn: (line: string) => {
       progress.end();
@@ -189,8 +191,19 @@ export function chooserOf(choice: Choice): CollectOptions['choose'] {
   return (objects) => nodesOfChoice(choice, objects);
 }
 
-/** How nodes are examined by pods, as the options say. */
-export function settingsOf(options: ReaderPodChoice): Omit<CollectOptions, 'signal' | 'warn' | 'progress'> {
+type PodSettings = Omit<CollectOptions, 'signal' | 'warn' | 'progress'>;
+
+/** How nodes of a cluster are examined by pods, as the options say. `lab`: the cluster of the lab that it is. */
+export function settingsOf(options: ReaderPodChoice, lab: ClusterRecord | undefined): PodSettings {
+  const settings = podSettings(options);
+  if (options.image !== undefined || IS_PUBLISHED || lab !== undefined) return settings;
+  return {
+    ...settings,
+    imageProblem: `their pods cannot start, because image ${settings.image} is in no registry (this program was built without one); give any Linux image that the nodes have or can pull, such as --image busybox, and the program is sent into it`,
+  };
+}
+
+function podSettings(options: ReaderPodChoice): PodSettings {
   const choose = options.choice && chooserOf(options.choice);
   return {
     ...(choose && { choose }),

@@ -4,7 +4,7 @@ import { ApiError } from '../../kube/client.ts';
 import { namespaces } from '../../kube/resources.ts';
 import { diagnose } from '../../path/diagnose/diagnose.ts';
 import { smallWorld } from '../../path/testing/small-world.ts';
-import { clusterHealing } from './heal-cluster.ts';
+import { clusterHealing, type HealClusterOptions } from './heal-cluster.ts';
 
 const signal = new AbortController().signal;
 
@@ -32,10 +32,14 @@ beforeEach(() => {
 });
 afterEach(() => server.stop(true));
 
-const healing = () =>
+const healing = (options: HealClusterOptions = {}) =>
   clusterHealing(
-    { access: { server: server.url.origin, userAgent: 'test', proxy: false }, title: 'a cluster' },
-    {},
+    {
+      access: { server: server.url.origin, userAgent: 'test', proxy: false },
+      title: 'a cluster',
+      lab: undefined,
+    },
+    options,
     (line) => warnings.push(line),
   );
 
@@ -78,7 +82,7 @@ test('looking twice does not wait until the first namespace is gone, and the end
   // Pods that do not start are removed as others are.
   await cluster.addNode('n1', 'cannot-pull');
   cluster.holdsNamespaces = true;
-  const healed = healing();
+  const healed = healing({ image: 'busybox' });
   await healed.observe(signal);
   await healed.observe(signal);
   const left = async () => (await cluster.list(namespaces)).items.length;
@@ -87,4 +91,14 @@ test('looking twice does not wait until the first namespace is gone, and the end
   await cluster.releaseNamespaces();
   expect(await end).toBe(0);
   expect(warnings).toEqual([]);
+});
+
+test('a build whose image is in no registry creates nothing and says what to give', async () => {
+  await cluster.addNode('n1');
+  await expect(healing().observe(signal)).rejects.toThrow(
+    /^cannot examine the nodes: their pods cannot start, because image hostport\.invalid\/\S+ is in no registry .*--image busybox/,
+  );
+  expect(
+    cluster.requests.some(({ method, path }) => method === 'POST' && /namespaces$|pods$/.test(path)),
+  ).toBe(false);
 });

@@ -12,7 +12,7 @@ import {
 } from '../../collect/reader/collect.ts';
 import { describeRights, missingRights, type Right } from '../../collect/reader/preflight.ts';
 import { Removals } from '../../collect/reader/removals.ts';
-import { ApiClient, type ApiClientOptions } from '../../kube/client.ts';
+import { ApiClient } from '../../kube/client.ts';
 import { EventRecorder } from '../../kube/event-recorder.ts';
 import { unverifiedServer } from '../../kube/unverified-server.ts';
 import { diagnose } from '../../path/diagnose/diagnose.ts';
@@ -51,7 +51,7 @@ const EVENT_RIGHTS: readonly Right[] = ['create', 'patch'].map((verb) => ({ verb
 
 /** Any cluster, healed by short-lived pods on its nodes. */
 export function clusterHealing(
-  { access, title }: { access: ApiClientOptions; title: string },
+  { access, title, lab }: ExaminedCluster,
   options: HealClusterOptions,
   warn: (line: string) => void,
 ): Healing {
@@ -60,7 +60,7 @@ export function clusterHealing(
   // It is named once, however often it is looked at.
   let isNamed = false;
   const cluster = (): ExaminedCluster => {
-    const named = { access, title: isNamed ? undefined : title };
+    const named = { access, title: isNamed ? undefined : title, lab };
     isNamed = true;
     return named;
   };

@@ -101,14 +101,14 @@ async function serveLab(
 
 /** Any other cluster, by its API. */
 async function serveCluster(
-  { access, title, flags }: Extract<Target, { kind: 'cluster' }>,
+  { access, title, flags, lab }: Extract<Target, { kind: 'cluster' }>,
   options: UiVerbOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const warn = warnOnce(process.stderr);
   const unverified = unverifiedServer(access);
   if (unverified !== undefined) warn(unverified);
-  const settings = { ...settingsOf(options), warn };
+  const settings = { ...settingsOf(options, lab), warn };
   const watched = clusterWatched(new ApiClient(access), settings, options.interval ?? CLUSTER_INTERVAL_MS);
   await runUi({ ...common(title, flags, options.port), watched }, signal);
 }

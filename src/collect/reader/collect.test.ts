@@ -6,6 +6,7 @@ import type { KubeObject, OwnerReference, Pod } from '../../kube/types.ts';
 import type { World } from '../../path/model/world.ts';
 import { leapingNow } from '../../sys/clock.fake.ts';
 import type { Clock } from '../../sys/clock.ts';
+import { InputError } from '../../util/errors.ts';
 import { FakeCluster, quietOptions } from './cluster.fake.ts';
 import { type CollectOptions, collectCluster, plannedObjects } from './collect.ts';
 import { ENDS_ANNOTATION, RUN_LABEL } from './manifests.ts';
@@ -363,6 +364,33 @@ describe('rights', () => {
   });
 });
 
+test('where no node can have the image, that is the error, and nothing is created', async () => {
+  await cluster.addNode('a');
+  await expect(look({ imageProblem: 'no such image' })).rejects.toThrow(
+    new InputError('cannot examine the nodes: no such image'),
+  );
+  const created = ({ method, path }: { method: string; path: string }) =>
+    method === 'POST' && /\/(?:namespaces|pods)$/.test(path);
+  expect(cluster.requests.filter(created)).toEqual([]);
+});
+
+test.each([
+  [
+    'has no nodes that can be examined',
+    () => cluster.addNode('w', 'silent', { nodeInfo: { operatingSystem: 'windows' } } as never),
+  ],
+  [
+    'allows no pods',
+    async () => {
+      await cluster.addNode('a');
+      cluster.denied.add('create pods');
+    },
+  ],
+])('where no node can have the image, a cluster that %s is diagnosed by its API', async (_, make) => {
+  await make();
+  expect((await look({ imageProblem: 'no such image' })).probes).toEqual([]);
+});
+
 describe('the agent', () => {
   const NAME = 'hostport-agent';
   const container = { name: 'agent', securityContext: { capabilities: { add: ['SYS_ADMIN'] } } };
@@ -410,6 +438,18 @@ describe('the agent', () => {
     await run('a', await installed());
     expect(reasons(await look())).toEqual({ a: undefined, b: undefined });
     expect(cluster.opened.toSorted()).toEqual(['agent a', 'own-image b']);
+    expect(await leftovers()).toEqual(['agent-a']);
+  });
+
+  test('is used, and only other nodes are unknown, where no node can have the image of pods', async () => {
+    await cluster.addNode('a');
+    await cluster.addNode('b');
+    await run('a', await installed());
+    expect(reasons(await look({ imageProblem: 'no such image' }))).toEqual({
+      a: undefined,
+      b: 'no such image',
+    });
+    expect(cluster.opened).toEqual(['agent a']);
     expect(await leftovers()).toEqual(['agent-a']);
   });
 

@@ -69,6 +69,8 @@ export interface CollectOptions {
   timeoutMs: number;
   probes: boolean;
   image: string;
+  /** Why no node can have the image, and what to do: then no pod is created. Absent where nodes may have it. */
+  imageProblem?: string;
   /** Path of the program that is sent into the image; undefined where it is the image's own. */
   program?: string;
   imagePullSecrets: readonly string[];
@@ -206,6 +208,9 @@ export async function withReaders<T>(
   const agents = options.changes
     ? new Map()
     : await usableAgents(client, objects.pods, options.probes, retry);
+  const isOfPods = agents.size === 0 && asked.some((node) => whyNotExamined(node) === undefined);
+  if (options.imageProblem !== undefined && isOfPods)
+    throw new InputError(`cannot examine the nodes: ${options.imageProblem}`);
   const settings = newRun(options, options.nodes?.size ?? asked.length, run);
   const pods = new ReaderPods(client, settings, {
     createsNamespace,
@@ -478,6 +483,7 @@ class Run {
     try {
       if (agent !== undefined && (await this.#usesAgent(node, agent))) return await this.#ofNode(node);
       if (this.#links.has(node)) return await this.#ofNode(node);
+      if (this.#options.imageProblem !== undefined) throw new Error(this.#options.imageProblem);
       const pod = await this.#pods.start(node, timeoutMs, signal);
       this.#links.set(node, { container: this.#containerOf(pod), how: this.#how });
       return await this.#ofNode(node);
