@@ -1,5 +1,6 @@
 /** What a node has of its pods, seen without the API: processes, sandboxes, links, rules. */
 import { readdirSync, readFileSync } from 'node:fs';
+import { readProcFile } from '../../src/sys/processes.ts';
 import type { Lab } from './lab.ts';
 
 /** PIDs of a node's processes with this name (comm), in its pods or outside them. */
@@ -20,11 +21,18 @@ export function pidsIn(lab: Lab, node: string, comm: string): number[] {
   });
 }
 
-/** The PID of a daemon of a node; throws unless there is exactly one. What it has forked and not yet executed is not counted. */
-export function pidIn(lab: Lab, node: string, comm: string): number {
-  const pids = pidsIn(lab, node, comm);
+/**
+ * The PID of a daemon of a node, with these arguments if any are given; throws unless there is exactly one. What it has forked and not yet executed is not
+ * counted: numbers of processes are given out from the beginning again, so it may well have the lesser one.
+ */
+export function pidIn(lab: Lab, node: string, comm: string, words: readonly string[] = []): number {
+  const pids = pidsIn(lab, node, comm).filter((pid) => {
+    const [, ...argv] = readProcFile(`/proc/${pid}/cmdline`).split('\0');
+    return words.every((word, i) => argv[i] === word);
+  });
   const daemons = pids.filter((pid) => !pids.includes(parentOf(pid)));
-  if (daemons.length !== 1) throw new Error(`${daemons.length} processes "${comm}" run in ${node}`);
+  if (daemons.length !== 1)
+    throw new Error(`${daemons.length} processes "${[comm, ...words].join(' ')}" run in ${node}`);
   return daemons[0]!;
 }
 

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { AGENT, agentNamespace } from '../../src/collect/reader/agents.ts';
 import { type ApiClient, hasReason } from '../../src/kube/client.ts';
@@ -12,7 +12,7 @@ import type { Moment } from '../../src/ui/history.ts';
 import { messageOf } from '../../src/util/errors.ts';
 import { eventually } from '../e2e/eventually.ts';
 import { EXAMPLE, Lab, leftovers, PROGRAM, type Started } from '../e2e/lab.ts';
-import { type Holdings, holdings, pidIn, pidsIn } from '../e2e/node-view.ts';
+import { type Holdings, holdings, pidIn } from '../e2e/node-view.ts';
 import { OpenPage } from '../e2e/open-page.ts';
 import { CLOCK_DIRECTORY, CLOCK_LIBRARY, JumpingClock } from './clock.ts';
 import { growthOf, type Sample } from './growth.ts';
@@ -367,9 +367,7 @@ class SoakLab {
   }
 
   #agentOn(node: string): number {
-    const found = pidsIn(this.#lab, node, 'hostport').filter((pid) => argvOf(pid).includes('agent'));
-    if (found.length === 0) throw new Error(`no agent runs on ${node}`);
-    return found[0]!;
+    return pidIn(this.#lab, node, 'hostport', ['agent', 'run']);
   }
 
   async #killCommand(): Promise<void> {
@@ -413,14 +411,22 @@ class SoakLab {
     const lost = items.filter(({ status }) => !isConditionTrue(status, 'Ready'));
     for (const { metadata } of lost)
       this.#tally.violation(`${metadata!.name} is not ready since the clock was set`);
-    if (!Bun.deepEquals(this.#daemons(), before))
-      this.#tally.violation(`daemons were restarted since the clock was set to ${seconds} s`);
+    const now = this.#daemons();
+    const restarted = [...before].filter(([daemon, pid]) => now.get(daemon) !== pid);
+    for (const [daemon, pid] of restarted) {
+      const old = `${pid}${existsSync(`/proc/${pid}`) ? '' : ', which has ended'}`;
+      this.#tally.violation(
+        `${daemon} is another process than before the clock was set to ${seconds} s: ${now.get(daemon)}, was ${old}`,
+      );
+    }
   }
 
   /** The processes of all daemons of the lab, and of the agents. */
-  #daemons(): number[] {
-    const daemons = VICTIMS.map(([daemon, node]) => pidIn(this.#lab, node, daemon));
-    return [...daemons, ...WORKERS.map((node) => this.#agentOn(node))];
+  #daemons(): Map<string, number> {
+    return new Map([
+      ...VICTIMS.map(([daemon, node]) => [`${daemon} of ${node}`, pidIn(this.#lab, node, daemon)] as const),
+      ...WORKERS.map((node) => [`the agent of ${node}`, this.#agentOn(node)] as const),
+    ]);
   }
 
   async #killCreations(): Promise<void> {
@@ -508,10 +514,6 @@ class SoakLab {
 
 function addressOf(node: string): string {
   return node === WORKERS[0] ? '172.17.0.3' : '172.17.0.4';
-}
-
-function argvOf(pid: number): string[] {
-  return readProcFile(`/proc/${pid}/cmdline`).split('\0');
 }
 
 /** Bytes of memory that no file is behind: what a process has taken for itself. Source: proc_pid_smaps(5), since Linux 5.9. */
