@@ -16,7 +16,7 @@ import { Workshop } from './workshop.ts';
 const FINISH_MS = 60_000;
 
 /** By how much the process may grow before it collects its garbage, in bytes. */
-const GROWTH = 16 * 1024 * 1024;
+const GROWTH = 8 * 1024 * 1024;
 
 /** What can be done to a lab, and what comes from it. */
 export interface UiLab {
