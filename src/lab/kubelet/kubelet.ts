@@ -7,6 +7,7 @@ import { isMirrorPod, MIRROR_ANNOTATION } from '../../kube/pods.ts';
 import { keyOf, nodes, pods, services } from '../../kube/resources.ts';
 import type { Node, Pod, Service } from '../../kube/types.ts';
 import type { Clock } from '../../sys/clock.ts';
+import { collectingWhenGrown } from '../../sys/garbage.ts';
 import { messageOf } from '../../util/errors.ts';
 import { EVENT_PATIENCE_MS } from '../daemon.ts';
 import { isOfNode, refusal } from './admission.ts';
@@ -32,6 +33,9 @@ const EVENTS_RETRY_MS = 200;
 const EXIT_LAGS_MS = 500;
 /** How long a container waits for the first list of services. */
 const SERVICES_MS = 5_000;
+
+/** By how much the process may grow before it collects its garbage, in bytes. */
+const GROWTH = 4 * 1024 * 1024;
 
 export interface KubeletOptions {
   client: ApiClient;
@@ -59,6 +63,8 @@ export class Kubelet {
   readonly #context: PodContext;
   readonly #node: NodeAgent;
   readonly #events: EventRecorder;
+  /** Each pod that comes and goes leaves garbage, which the engine would let lie. */
+  readonly #rest = collectingWhenGrown(GROWTH);
   readonly #pods: Informer<Pod>;
   readonly #services: Informer<Service>;
   readonly #mirrors: MirrorPods;
@@ -320,6 +326,7 @@ export class Kubelet {
       onDone: () => {
         this.#workers.delete(uid);
         this.#startStatic();
+        this.#rest();
       },
     });
     this.#workers.set(uid, worker);
