@@ -160,7 +160,10 @@ export function healTests({ lab, nodes, kubectl, inNode, runs }: HealedCluster):
     await write(bad);
     try {
       const broken = await state();
-      expect(await byPods('heal', '--yes', '--only', 'portmap-not-chained')).toMatchObject({ code: 0 });
+      expect(await byPods('heal', '--yes', '--only', 'portmap-not-chained', '-o', 'wide')).toMatchObject({
+        code: 0,
+        stdout: expect.stringMatching(/restore the files .*heal --kubeconfig \S+ --undo\n$/),
+      });
       expect(await state()).not.toEqual(broken);
       const shown = await byPods('heal', '--undo');
       expect(shown.code).toBe(1);
@@ -176,7 +179,7 @@ export function healTests({ lab, nodes, kubectl, inNode, runs }: HealedCluster):
       const refused = await byPods('heal', '--undo', '--yes');
       expect(refused).toMatchObject({
         code: 1,
-        stdout: expect.stringContaining(`${path} has changed since`),
+        stdout: expect.stringContaining(`${path}: changed since the heal`),
       });
       await inNode(WORKER, 'sh', '-c', 'printf %s "$1" > "$2"', 'sh', healed, path);
 
@@ -184,7 +187,10 @@ export function healTests({ lab, nodes, kubectl, inNode, runs }: HealedCluster):
       expect(await state()).toEqual(broken);
       // In the lab, too, there is nothing left to be done.
       const again = await lab.hostport('heal', '--undo', '--yes', '--name', lab.name);
-      expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining(' is as it was\n') });
+      expect(again).toMatchObject({
+        code: 0,
+        stdout: expect.stringContaining(': already as before the heal\n'),
+      });
       expect(await state()).toEqual(broken);
     } finally {
       await write(good);

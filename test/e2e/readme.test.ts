@@ -135,6 +135,7 @@ describe.skipIf(missing !== undefined)(`the README${missing ? ` (${missing})` : 
     ]);
     const healed = await lab.hostport('heal', '--yes');
     expect(`${healed.code}\n${healed.stdout}${healed.stderr}`).toStartWith('0\n');
+    expect(healed.stdout).toMatch(/ heal --undo\n$/);
     // worker2's pod comes up by itself once the plugin is there, and then has to start listening.
     expect((await lab.hostport('answers', '--settle', '30s')).code).toBe(0);
     expect(await diagnosis()).toEqual({ code: 0, findings: [] });

@@ -24,7 +24,7 @@ import { nothingToFix } from '../printer/nothing-to-fix.ts';
 import { warnOnce } from '../printer/notices.ts';
 import { renderFurtherRound, renderHealed, renderPlan } from '../printer/plan.ts';
 import { renderDurability } from '../printer/source.ts';
-import { renderUndone, renderUndoPlan } from '../printer/undo.ts';
+import { renderUndone, renderUndoPlan, undoHint } from '../printer/undo.ts';
 import { paragraph } from '../printer/wrap.ts';
 import { addTargetOptions, type Target, targetAttributes, targetOf } from '../target.ts';
 import { command, examples, exitWith, requireRoot, type Verb } from '../verb.ts';
@@ -62,7 +62,7 @@ export function healVerb() {
     .option('--restart', 'recreate pods where there is no other way')
     .option('--at-source', "also change the primary CNI's own configuration, where that only adds to it")
     .addOption(
-      new Option('--undo', 'put back the files that the last heal changed, and fix nothing').conflicts([
+      new Option('--undo', 'restore the files that the last heal changed, and fix nothing').conflicts([
         'only',
         'restart',
         'atSource',
@@ -221,8 +221,8 @@ async function undoLast(healing: Healing, { target, options, signal }: Way): Pro
   }
   const concerned = plan.nodes.filter(({ last }) => canUndo(last)).map(({ node }) => node);
   if (concerned.length === 0) return finish();
-  if (options.dryRun || !(options.yes || (await agreed(`${title}: put these files back?`, signal)))) {
-    if (!json) process.stdout.write('Nothing was changed; give --yes to put the files back.\n');
+  if (options.dryRun || !(options.yes || (await agreed(`${title}: restore these files?`, signal)))) {
+    if (!json) process.stdout.write('Nothing was changed; give --yes to restore the files.\n');
     exitWith(1);
     if (json) process.stdout.write(renderJson(undoDocument(plan, []), 2));
     return;
@@ -295,12 +295,14 @@ function renderReport(
   const seen =
     after === undefined ? '' : renderAfterHeal(after.diagnosis, after.scene.world, codes, printing);
   const done = `${renderHealed(healed, layout)}\n${seen}`;
-  if (stopped === undefined) return done;
+  const hint = undoHint(healed, calledAs(), flags, layout);
+  const separated = hint === '' ? '' : `\n${hint}`;
+  if (stopped === undefined) return `${done}${separated}`;
   const { node, why, undone } = stopped;
   const left =
     undone.length === 0 ? 'no other node was left' : `not begun: ${foldNames(undone, layout.width)}`;
   const where = node === undefined ? 'Stopped' : `Stopped after node ${node}, which got worse`;
-  return `${done}\n${paragraph(`${where}: ${why}; ${left}. hostport heal --undo puts files back.`, layout)}`;
+  return `${done}\n${paragraph(`${where}: ${why}; ${left}.`, layout)}${separated}`;
 }
 
 function asDocument(

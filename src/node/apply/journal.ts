@@ -199,7 +199,7 @@ function readEntries(path: string): JournalEntry[] {
 }
 
 /** The files that an action changes; what it writes is the last. */
-function pathsOf(action: NodeAction): string[] {
+export function pathsOf(action: NodeAction): string[] {
   switch (action.do) {
     case 'write-file':
     case 'rewrite-file':

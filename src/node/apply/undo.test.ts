@@ -154,8 +154,11 @@ test('a file that has changed since is named, and nothing of its node is put bac
   put('net.d/a', 'by hand');
   const results = await undoHeal(HEAL, backup);
   expect(results.map(({ outcome, detail }) => [outcome, detail])).toEqual([
-    ['skipped', `${at('net.d/b')}: another file has changed since`],
-    ['failed', `${at('net.d/a')} has changed since: put it back by hand, or remove it first`],
+    ['skipped', `${at('net.d/b')}: not restored, because another file changed since the heal`],
+    [
+      'failed',
+      expect.stringMatching(/^\S+net\.d\/a: changed since the heal; restore it by hand from \/.*net\.d\/a$/),
+    ],
   ]);
   expect(readFileSync(at('net.d/a'), 'utf8')).toBe('by hand');
   expect(existsSync(at('net.d/b'))).toBe(true);
@@ -168,7 +171,11 @@ test('a file whose copy is gone is refused', async () => {
   expect(copy).toHaveLength(1);
   rmSync(join(backup, copy[0]!));
   expect(lastHeal(backup)!.files).toEqual([
-    { path: at('net.d/a'), state: 'refused', detail: expect.stringContaining('has no copy any more') },
+    {
+      path: at('net.d/a'),
+      state: 'refused',
+      detail: expect.stringContaining('the copy of its earlier content is gone'),
+    },
   ]);
 });
 
@@ -178,7 +185,7 @@ test('a copy that is not what the file was is not put back', async () => {
   const [copy] = [...new Bun.Glob('*/**/net.d/a').scanSync({ cwd: backup })];
   writeFileSync(join(backup, copy!), 'other');
   expect(lastHeal(backup)!.files).toEqual([
-    { path: at('net.d/a'), state: 'refused', detail: expect.stringContaining('is not what it was') },
+    { path: at('net.d/a'), state: 'refused', detail: expect.stringContaining('has changed') },
   ]);
   expect(await outcomes()).toEqual(['failed']);
   expect(readFileSync(at('net.d/a'), 'utf8')).toBe('new');

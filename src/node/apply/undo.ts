@@ -74,7 +74,8 @@ export async function undoHeal(heal: string, root: string = BACKUP_ROOT): Promis
       results.push({ action: 'undo', outcome, detail });
     if (judged.state === 'refused') result('failed');
     else if (judged.state === 'as-before') result('unchanged');
-    else if (isRefused) result('skipped', `${change.path}: another file has changed since`);
+    else if (isRefused)
+      result('skipped', `${change.path}: not restored, because another file changed since the heal`);
     else {
       try {
         await putBack(change);
@@ -107,24 +108,27 @@ function changesOf(entries: readonly JournalEntry[]): Change[] {
     .filter(({ path, before, after, isKilled }) => !isSame(before, isKilled ? stateOf(path) : after));
 }
 
-function judge({ path, before, after, isKilled, copy }: Change): {
+function judge({ path, before, after, copy }: Change): {
   state: LastHeal['files'][number]['state'];
   detail: string;
 } {
   const now = stateOf(path);
-  if (isSame(now, before)) return { state: 'as-before', detail: `${path} is as it was` };
-  const refused = (why: string) => ({ state: 'refused' as const, detail: `${path} ${why}` });
+  if (isSame(now, before)) return { state: 'as-before', detail: `${path}: already as before the heal` };
+  const refused = (why: string) => ({ state: 'refused' as const, detail: `${path}: ${why}` });
   if (!isSame(now, after)) {
-    const kept = isKilled && copy !== undefined ? `; what it was is in ${copy}` : '';
-    return refused(`has changed since: put it back by hand, or remove it first${kept}`);
+    const byHand =
+      before.is === 'missing'
+        ? 'delete it by hand; the heal created it'
+        : `restore it by hand${copy === undefined ? '' : ` from ${copy}`}`;
+    return refused(`changed since the heal; ${byHand}`);
   }
-  if (before.is === 'missing') return { state: 'back', detail: `remove ${path}` };
-  if (before.is === 'other') return refused('was no file');
-  if (before.is === 'link') return { state: 'back', detail: `make ${path} a link to ${before.target}` };
-  if (isContentSame(before, now)) return { state: 'back', detail: `set the mode of ${path} back` };
-  if (copy === undefined || !existsSync(copy)) return refused('has no copy any more of what it was');
-  if (sha256OfFile(copy) !== before.sha256) return refused(`is not put back: ${copy} is not what it was`);
-  return { state: 'back', detail: `put ${path} back from ${copy}` };
+  if (before.is === 'missing') return { state: 'back', detail: `delete ${path}, which the heal created` };
+  if (before.is === 'other') return refused('was not a regular file before the heal');
+  if (before.is === 'link') return { state: 'back', detail: `restore ${path} as a link to ${before.target}` };
+  if (isContentSame(before, now)) return { state: 'back', detail: `restore the mode of ${path}` };
+  if (copy === undefined || !existsSync(copy)) return refused('the copy of its earlier content is gone');
+  if (sha256OfFile(copy) !== before.sha256) return refused(`its copy ${copy} has changed`);
+  return { state: 'back', detail: `restore ${path} from ${copy}` };
 }
 
 async function putBack({ path, before, copy }: Change): Promise<void> {
@@ -137,7 +141,7 @@ async function putBack({ path, before, copy }: Change): Promise<void> {
       chmodSync(path, mode);
       return;
     }
-    if (sha256OfFile(copy!) !== before.sha256) throw new Error(`${copy} is not what it was`);
+    if (sha256OfFile(copy!) !== before.sha256) throw new Error(`its copy ${copy} has changed`);
     await replaceFile(path, () => readLinkedChunks(copy!, MAX_FILE_BYTES), mode, owner);
     return;
   }
