@@ -10,9 +10,10 @@ interface Token {
   renewAt: number;
 }
 
-/** Objects of the API that pods refer to, asked for when they are needed; tokens are kept until they need renewal. */
+/** Objects of the API that pods refer to, asked for when they are needed; tokens are kept until they need renewal, or their pod is gone. */
 export function apiObjects(client: ApiClient, clock: Clock): ObjectSource {
-  const tokens = new Map<string, Token>();
+  /** By the UID of their pod, and by what they are for. */
+  const tokens = new Map<string, Map<string, Token>>();
 
   async function find<T extends KubeObject>(
     resource: Resource<T>,
@@ -33,11 +34,10 @@ export function apiObjects(client: ApiClient, clock: Clock): ObjectSource {
     async token(pod: Pod, audience, expirationSeconds) {
       const { uid, name, namespace } = pod.metadata!;
       const account = pod.spec?.serviceAccountName ?? 'default';
-      const key = JSON.stringify([uid, account, audience, expirationSeconds]);
+      const key = JSON.stringify([account, audience, expirationSeconds]);
       const now = clock.now();
-      for (const [other, { renewAt }] of tokens) if (renewAt < now) tokens.delete(other);
-      const known = tokens.get(key);
-      if (known !== undefined) return known.token;
+      const known = tokens.get(uid!)?.get(key);
+      if (known !== undefined && known.renewAt >= now) return known.token;
       const answer = await client.postSubresource<{ status: { token: string; expirationTimestamp: string } }>(
         serviceAccounts,
         account,
@@ -54,8 +54,11 @@ export function apiObjects(client: ApiClient, clock: Clock): ObjectSource {
         },
       );
       const { token, expirationTimestamp } = answer.status;
-      tokens.set(key, { token, renewAt: now + (Date.parse(expirationTimestamp) - now) * 0.8 });
+      const ofPod = tokens.get(uid!) ?? new Map<string, Token>();
+      tokens.set(uid!, ofPod);
+      ofPod.set(key, { token, renewAt: now + (Date.parse(expirationTimestamp) - now) * 0.8 });
       return token;
     },
+    forget: (uid) => tokens.delete(uid),
   };
 }

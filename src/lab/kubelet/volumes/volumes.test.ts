@@ -128,6 +128,7 @@ describe('Volumes', () => {
     allocatable: { cpu: 1, memory: 1 },
   };
 
+  const forgotten: string[] = [];
   const make = () =>
     new Volumes({ root: directory, podLogs: '', containerLogs: '' }, mounts, {
       configMap: async (namespace, name) =>
@@ -136,6 +137,7 @@ describe('Volumes', () => {
           : undefined,
       secret: async (_namespace, name) => (name === 'hidden' ? { data: { s: 'Uw==' } } : undefined),
       token: async (_pod, audience, seconds) => `token-${audience}-${seconds}`,
+      forget: (uid) => forgotten.push(uid),
     });
 
   test('a projected volume has the files of all its sources, in memory', async () => {
@@ -163,6 +165,7 @@ describe('Volumes', () => {
     ]);
     expect(volumes.leftovers()).toEqual(['u-1']);
     for (let time = 0; time < 2; time++) await volumes.remove('u-1');
+    expect(new Set(forgotten)).toEqual(new Set(['u-1']));
     expect(mounted).toEqual([]);
     expect(volumes.leftovers()).toEqual([]);
   });

@@ -26,6 +26,8 @@ export interface ObjectSource {
   configMap(namespace: string, name: string): Promise<ConfigMap | undefined>;
   secret(namespace: string, name: string): Promise<Secret | undefined>;
   token(pod: Pod, audience: string | undefined, expirationSeconds: number): Promise<string>;
+  /** Forgets the tokens of a pod that is gone. */
+  forget(uid: string): void;
 }
 
 /** Makes and removes the volumes of pods under `<root>/pods/<uid>/volumes`. */
@@ -71,6 +73,7 @@ export class Volumes {
 
   /** Unmounts and removes everything of a pod that is gone. Nothing to do is success. */
   async remove(uid: string): Promise<void> {
+    this.#objects.forget(uid);
     const directory = podDirectory(this.#directories, uid);
     await this.#mounts.unmountUnder(directory);
     await rm(directory, { recursive: true, force: true });
