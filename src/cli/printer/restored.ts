@@ -1,3 +1,4 @@
+import type { Aftermath } from '../../lab/inject/aftermath.ts';
 import type { Injected, Restored } from '../../lab/inject/book.ts';
 import { messageOf } from '../../util/errors.ts';
 import { type Layout, WIDE } from './layout.ts';
@@ -17,7 +18,10 @@ export function renderRestored({ undone, failed }: Restored, layout: Layout = WI
 }
 
 /** The same as a document. */
-export function restoredDocument({ undone, failed }: Restored): Record<string, unknown> {
+export function restoredDocument(
+  { undone, failed }: Restored,
+  { notBack, left }: Aftermath,
+): Record<string, unknown> {
   const entry = ({ failure: { code }, target: { node, pod } }: Injected) => ({
     code,
     node,
@@ -28,5 +32,7 @@ export function restoredDocument({ undone, failed }: Restored): Record<string, u
     kind: 'UnbreakReport',
     undone: undone.map(entry),
     failed: failed.map(({ entry: left, cause }) => ({ ...entry(left), reason: messageOf(cause) })),
+    notBack: notBack.map(({ why, ...place }) => ({ ...place, reason: why })),
+    left: left.map(({ code, message, subject }) => ({ code, ...subject, message })),
   };
 }

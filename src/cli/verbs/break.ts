@@ -4,8 +4,9 @@ import { requireNodes } from '../../lab/cluster/record.ts';
 import { LabPlaces } from '../../lab/doctor/places.ts';
 import { labClient } from '../../lab/doctor/source.ts';
 import { faultOf } from '../../lab/faults/index.ts';
+import { leftLines, notBackText } from '../../lab/inject/aftermath.ts';
 import { FaultBook, restore } from '../../lab/inject/book.ts';
-import { breakLab } from '../../lab/inject/break.ts';
+import { breakLab, labAftermath } from '../../lab/inject/break.ts';
 import { labFaultDoor } from '../../lab/inject/lab-door.ts';
 import { restartMeanings } from '../../path/diagnose/advice.ts';
 import type { Failure } from '../../path/stages/failure.ts';
@@ -117,7 +118,9 @@ function podWish(text: string): { pod: string; namespace?: string } {
 
 function unbreak() {
   const verb = command('unbreak')
-    .description('undo failures that "hostport break" injected\n\nIf there is nothing to undo, it succeeds.')
+    .description(
+      'undo failures that "hostport break" injected\n\nReturns when the pods that were ready before are ready again, and says what is left to fix.\nIf there is nothing to undo, it succeeds.',
+    )
     .argument('[code]', 'only this failure', failureNamed)
     .option('--node <node>', 'only on this node')
     .option('-o, --output <format>', 'text or json', oneOf('text', 'json'), 'text')
@@ -135,15 +138,29 @@ function unbreak() {
             (options.node === undefined || entry.target.node === options.node),
         );
         const layout = layoutOf(process.stdout);
-        process.stdout.write(
-          options.output === 'json'
-            ? renderJson(restoredDocument(restored), 2)
-            : paragraph(title, layout) + renderRestored(restored, layout),
-        );
+        const isJson = options.output === 'json';
+        // Before it is waited for anything: it is so whatever comes.
+        if (!isJson) process.stdout.write(paragraph(title, layout) + renderRestored(restored, layout));
+        const waiting = () =>
+          process.stderr.write(paragraph('waiting for pods to be ready again ...', layoutOf(process.stderr)));
+        const { undone } = restored;
+        const aftermath = signal.aborted
+          ? { notBack: [], left: [] }
+          : await labAftermath(places, undone, signal, waiting);
+        if (isJson) process.stdout.write(renderJson(restoredDocument(restored, aftermath), 2));
+        else {
+          const left = leftLines(aftermath.left, `${calledAs()} heal${flags}`);
+          process.stdout.write(left.map((line) => paragraph(line, layout)).join(''));
+        }
         signal.throwIfAborted();
         if (restored.failed.length > 0) {
           throw new UserError(
             `cannot undo all failures: the reasons are above; remove them, then run "${calledAs()} unbreak${flags}" again`,
+          );
+        }
+        if (aftermath.notBack.length > 0) {
+          throw new UserError(
+            `undone, but not all pods are ready again: ${notBackText(aftermath.notBack)}; look again with "${calledAs()} doctor${flags}"`,
           );
         }
       });

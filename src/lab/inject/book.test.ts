@@ -25,7 +25,7 @@ beforeEach(async () => {
   mkdirSync(join(root, 'lab'));
   book = new FaultBook({ name: 'lab' }, root);
   await book.update(() =>
-    ['first', 'second', 'third'].map((node) => ({ failure, target: target(node), memo })),
+    ['first', 'second', 'third'].map((node) => ({ failure, target: target(node), memo, ready: [] })),
   );
 });
 afterEach(() => rmSync(root, { recursive: true }));
@@ -98,6 +98,7 @@ describe('injecting', () => {
       ({
         list: async () => [],
         watchesConfDir: async () => false,
+        readyPods: async () => [{ namespace: 'default', name: 'echo' }],
         async run(node: string, argv: readonly string[]) {
           signal.throwIfAborted();
           log.push(`${node}: ${argv.join(' ')}`);
@@ -123,6 +124,12 @@ describe('injecting', () => {
       };
     };
   }
+
+  test('which pods were ready before is written down', async () => {
+    const door = labOf({ 'iptables -w -t nat -S': '-N CNI-HOSTPORT-DNAT', 'iptables-save': '*nat' });
+    await inject(door, named('mapping-missing'), target('n1'), never);
+    expect((await book.list()).at(-1)!.ready).toEqual([{ namespace: 'default', name: 'echo' }]);
+  });
 
   test('why no node suits is said once for all nodes of which it is so', async () => {
     const targets = ['n1', 'n2'].map(target);

@@ -35,12 +35,16 @@ const injectedSchema = z.object({
   code: z.string(),
   target: targetSchema,
   memo: z.unknown(),
+  // Older versions did not write it.
+  ready: z.array(z.object({ namespace: z.string(), name: z.string() })).default([]),
 });
 
 export interface Injected {
   failure: Failure;
   target: FaultTarget;
   memo: Memo;
+  /** The pods of the target's node that were ready before. */
+  ready: readonly { namespace: string; name: string }[];
 }
 
 /** How long one process waits for another that writes the book, in milliseconds. A write takes a few milliseconds. */
@@ -60,13 +64,13 @@ export class FaultBook {
     return injectedSchema
       .array()
       .parse(JSON.parse(text))
-      .map(({ code, target, memo }) => {
+      .map(({ code, target, memo, ready }) => {
         const failure = catalogue.find((entry) => entry.code === code);
         if (failure === undefined)
           throw new UserError(
             `cannot read ${this.#path}: this version knows no failure "${code}"; undo it with the version that injected it, or recreate the cluster`,
           );
-        return { failure, target: target as FaultTarget, memo: (memo ?? null) as Memo };
+        return { failure, target: target as FaultTarget, memo: (memo ?? null) as Memo, ready };
       });
   }
 
@@ -82,7 +86,12 @@ export class FaultBook {
     );
     try {
       const entries = change(await this.list());
-      const document = entries.map(({ failure, target, memo }) => ({ code: failure.code, target, memo }));
+      const document = entries.map(({ failure, target, memo, ready }) => ({
+        code: failure.code,
+        target,
+        memo,
+        ready,
+      }));
       await writeFileAtomic(this.#path, `${JSON.stringify(document, null, 2)}\n`, 0o600);
     } finally {
       lock.release();
@@ -131,10 +140,12 @@ export async function inject(
       : new UserError(`cannot inject ${failure.code} on node ${target.node}: ${messageOf(cause)}; ${after}`, {
           cause,
         });
-  const memo = await remember?.(door, target).catch((cause: unknown) => {
+  const unchanged = (cause: unknown) => {
     throw explained(cause, `nothing was changed; ${ADVICE}`);
-  });
-  const injected = { failure, target, memo: memo ?? null };
+  };
+  const memo = await remember?.(door, target).catch(unchanged);
+  const ready = await door.readyPods(target.node).catch(unchanged);
+  const injected = { failure, target, memo: memo ?? null, ready };
   await book.update((entries) => {
     refuseTwice(entries);
     return [...entries, injected];

@@ -1,13 +1,15 @@
-import { diagnosisOf } from '../../path/diagnose/diagnose.ts';
+import { diagnose, diagnosisOf } from '../../path/diagnose/diagnose.ts';
 import type { Failure } from '../../path/stages/failure.ts';
 import { calledAs } from '../../sys/called-as.ts';
 import { DeadlineError } from '../../sys/wait.ts';
 import { UserError } from '../../util/errors.ts';
 import type { LabPlaces } from '../doctor/places.ts';
 import { collectLabWorld, labClient } from '../doctor/source.ts';
+import { type Aftermath, aftermathOf } from './aftermath.ts';
 import {
   chooseTargets,
   FaultBook,
+  type Injected,
   type InjectedSomewhere,
   type Injector,
   injectSomewhere,
@@ -70,4 +72,19 @@ export async function breakLab(
       { cause },
     );
   }
+}
+
+/** How a lab is once failures are undone: see {@link aftermathOf}. */
+export async function labAftermath(
+  places: LabPlaces,
+  undone: readonly Injected[],
+  signal: AbortSignal,
+  waiting?: () => void,
+): Promise<Aftermath> {
+  const remaining = await new FaultBook(places.record).list();
+  const look = async (nodes: ReadonlySet<string>, probes: boolean) =>
+    diagnose(
+      await collectLabWorld(places, { probes, probeTimeoutMs: PROBE_MS, choose: () => nodes, signal }),
+    );
+  return aftermathOf(look, undone, remaining, { signal, ...(waiting && { waiting }) });
 }

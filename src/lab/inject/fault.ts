@@ -50,6 +50,8 @@ export interface FaultDoor {
     namespace: string | undefined,
     name: string,
   ): Promise<Record<string, unknown> | undefined>;
+  /** The pods of a node that are ready. */
+  readyPods(node: string): Promise<{ namespace: string; name: string }[]>;
   /** Reasons of the events about the pod that has this name now. */
   eventReasons(namespace: string, pod: string): Promise<string[]>;
   /** Deletes an object that {@link apply} created and returns when it is gone; nothing there is fine, and somebody else's is left alone. */

@@ -21,6 +21,7 @@ function injected(code: string): Injected {
       nodeAddress: '172.17.0.3',
     },
     memo: null,
+    ready: [],
   };
 }
 

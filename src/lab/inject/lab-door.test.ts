@@ -62,6 +62,22 @@ describe('an object of somebody else that has the name', () => {
   });
 });
 
+test('pods of a node that are ready, and no others', async () => {
+  const create = async (name: string, nodeName: string, ready: 'True' | 'False') => {
+    const pod = await api.create(pods, {
+      ...POD,
+      metadata: { name, namespace: 'default' },
+      spec: { ...POD.spec!, nodeName },
+    });
+    const status = { conditions: [{ type: 'Ready', status: ready }] };
+    await api.update(pods, { ...pod, status } as Pod, 'status');
+  };
+  await create('ready', 'n1', 'True');
+  await create('starting', 'n1', 'False');
+  await create('elsewhere', 'n2', 'True');
+  expect(await door.readyPods('n1')).toEqual([{ namespace: 'default', name: 'ready' }]);
+});
+
 test('removing what is not there is fine', async () => {
   await door.remove('Pod', 'default', 'same-port');
 });

@@ -140,6 +140,16 @@ export function labFaultDoor(places: LabPlaces, client: ApiClient, signal: Abort
       return object as Record<string, unknown> | undefined;
     },
 
+    async readyPods(node) {
+      const { items } = await client.list(pods, { fieldSelector: `spec.nodeName=${node}` });
+      return items
+        .filter(
+          ({ metadata, status }) =>
+            metadata?.deletionTimestamp === undefined && isConditionTrue(status, 'Ready'),
+        )
+        .map(({ metadata }) => ({ namespace: metadata?.namespace ?? '', name: metadata?.name ?? '' }));
+    },
+
     async eventReasons(namespace, name) {
       // Events of a pod that had the name before stay for an hour.
       const uid = (await client.get(pods, name, namespace).catch(notFound))?.metadata?.uid;

@@ -21,6 +21,8 @@ export class FakeQuizLab implements QuizLab {
   /** Codes that suit no target. */
   unsuitable: string[] = [];
   undone = 0;
+  /** What is not as it was once it is undone. */
+  unsettled: string[] = [];
   /** How an undo fails, if it does. */
   undoError: Error | undefined;
   readonly #nodes: readonly string[];
@@ -84,6 +86,12 @@ export class FakeQuizLab implements QuizLab {
     this.undone++;
     if (this.undoError !== undefined) throw this.undoError;
     this.broken = undefined;
+  }
+
+  async settle(signal: AbortSignal): Promise<string[]> {
+    signal.throwIfAborted();
+    if (this.broken !== undefined) throw new Error('nothing is undone yet');
+    return this.unsettled;
   }
 }
 

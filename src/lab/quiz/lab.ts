@@ -4,8 +4,16 @@ import { InputError, messageOf, UserError } from '../../util/errors.ts';
 import type { ClusterRecord } from '../cluster/record.ts';
 import { LabPlaces } from '../doctor/places.ts';
 import { collectLabWorld } from '../doctor/source.ts';
-import { chooseTargets, FaultBook, injectSomewhere, restore, UNINTERRUPTED } from '../inject/book.ts';
-import { labInjector } from '../inject/break.ts';
+import { leftLines, notBackText } from '../inject/aftermath.ts';
+import {
+  chooseTargets,
+  FaultBook,
+  type Injected,
+  injectSomewhere,
+  restore,
+  UNINTERRUPTED,
+} from '../inject/book.ts';
+import { labAftermath, labInjector } from '../inject/break.ts';
 import type { QuizLab } from './quiz.ts';
 
 /**
@@ -22,6 +30,7 @@ export async function quizLab(record: ClusterRecord, flags: string): Promise<Qui
   }
   const places = new LabPlaces(record);
   const injector = await labInjector(places);
+  let undone: readonly Injected[] = [];
   const observe = (signal: AbortSignal) => collectLabWorld(places, { probes: true, signal });
   return {
     healCommand: `${calledAs()} heal${flags}`,
@@ -34,12 +43,19 @@ export async function quizLab(record: ClusterRecord, flags: string): Promise<Qui
       (await injectSomewhere(injector, failure, targets, signal)).target,
     async undo() {
       // Also when the quiz was interrupted.
-      const { failed } = await restore(injector.book, injector.doorFor(UNINTERRUPTED), () => true);
+      const restored = await restore(injector.book, injector.doorFor(UNINTERRUPTED), () => true);
+      undone = restored.undone;
+      const { failed } = restored;
       if (failed.length === 0) return;
       const why = failed.map(({ entry, cause }) => `${entry.failure.code}: ${messageOf(cause)}`).join('; ');
       throw new UserError(
         `cannot undo what the quiz broke: ${why}; run "${calledAs()} unbreak${flags}" to try again`,
       );
+    },
+    async settle(signal) {
+      const { notBack, left } = await labAftermath(places, undone, signal);
+      const waits = notBack.length === 0 ? [] : [`not ready again after a minute: ${notBackText(notBack)}`];
+      return [...waits, ...leftLines(left, `${calledAs()} heal${flags}`)];
     },
     [Symbol.asyncDispose]: () => places[Symbol.asyncDispose](),
   };

@@ -99,7 +99,7 @@ test('the question names no cause but the candidates, and where the hints end, n
   const naming = table.heard.filter((text) => text.includes(code));
   expect(naming).toHaveLength(1);
   expect(naming[0]).toMatch(/^\d+\. \[/);
-  expect(table.heard.at(-1)).toBe('There are no more hints.');
+  expect(table.heard.at(-2)).toBe('There are no more hints.');
 });
 
 test('a failure that suits no pod is not asked', async () => {
@@ -175,6 +175,17 @@ describe('what was injected is undone', () => {
     }, 'hint');
     await expect(playQuiz(lab, table, options, controller.signal)).rejects.toThrow('interrupted by SIGINT');
     expect(lab).toMatchObject({ undone: 1, broken: undefined });
+  });
+
+  test('and what is not as it was is said before the end', async () => {
+    const lab = new FakeQuizLab();
+    lab.unsettled = ['not ready again after a minute: pod echo on n1: it has no sandbox'];
+    const table = player();
+    await playQuiz(lab, table, options, never);
+    expect(table.heard.slice(-2)).toEqual([
+      'Undone; waiting until everything is as it was ...',
+      'not ready again after a minute: pod echo on n1: it has no sandbox',
+    ]);
   });
 
   test('and what cannot be undone is said, too', async () => {

@@ -38,6 +38,8 @@ export interface QuizLab {
   inject(failure: Failure, targets: readonly FaultTarget[], signal: AbortSignal): Promise<FaultTarget>;
   /** Undoes what was injected, whatever the signal of the quiz says; twice in a row is fine. Rejects when something cannot be undone. */
   undo(): Promise<void>;
+  /** Waits, once it is undone, until the pods are ready again; returns what is not as it was, a line each. */
+  settle(signal: AbortSignal): Promise<string[]>;
 }
 
 /** Where it is played. */
@@ -102,6 +104,8 @@ export async function playQuiz(
     throw left === undefined ? cause : combinedError([cause, left.error]);
   }
   await lab.undo();
+  table.say('Undone; waiting until everything is as it was ...');
+  for (const text of await lab.settle(signal)) table.say(text);
   return result;
 }
 

@@ -10,8 +10,9 @@ import type { LabPlaces } from '../doctor/places.ts';
 import { labClient } from '../doctor/source.ts';
 import { tracePort } from '../doctor/trace-port.ts';
 import { faultOf } from '../faults/index.ts';
+import { leftLines, notBackText } from '../inject/aftermath.ts';
 import { FaultBook, restore } from '../inject/book.ts';
-import { breakLab } from '../inject/break.ts';
+import { breakLab, labAftermath } from '../inject/break.ts';
 import { labFaultDoor } from '../inject/lab-door.ts';
 
 /** How long to wait for pods that start once nothing blocks them any more, in milliseconds. */
@@ -74,7 +75,11 @@ export function labDoor(places: LabPlaces): LabDoor {
       );
       if (why.length > 0) throw new UserError(`cannot undo ${why.join('; ')}`);
       if (undone.length === 0) return 'nothing to undo';
-      return `undone: ${undone.map(({ failure, target }) => `${failure.code} on ${target.node}`).join(', ')}`;
+      const { notBack, left } = await labAftermath(places, undone, signal);
+      if (notBack.length > 0)
+        throw new UserError(`undone, but not all pods are ready again: ${notBackText(notBack)}`);
+      const done = `undone: ${undone.map(({ failure, target }) => `${failure.code} on ${target.node}`).join(', ')}`;
+      return [done, ...leftLines(left)].join('; ');
     },
 
     trace: async ({ node, ...order }, signal) =>
