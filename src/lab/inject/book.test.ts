@@ -125,6 +125,17 @@ describe('injecting', () => {
     };
   }
 
+  test('a node that has the failure already is skipped, and named when there is no other', async () => {
+    const door = labOf({ 'iptables -w -t nat -S': '-N CNI-HOSTPORT-DNAT', 'iptables-save': '*nat' });
+    const targets = ['n1', 'n2'].map(target);
+    const somewhere = () => injectSomewhere(door, named('mapping-missing'), targets, never);
+    expect((await somewhere()).target.node).toBe('n1');
+    expect((await somewhere()).target.node).toBe('n2');
+    await expect(somewhere()).rejects.toThrow(
+      'cannot inject mapping-missing: on n1, n2: it is already injected there; undo it with "hostport unbreak mapping-missing"',
+    );
+  });
+
   test('which pods were ready before is written down', async () => {
     const door = labOf({ 'iptables -w -t nat -S': '-N CNI-HOSTPORT-DNAT', 'iptables-save': '*nat' });
     await inject(door, named('mapping-missing'), target('n1'), never);

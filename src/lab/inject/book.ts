@@ -128,8 +128,9 @@ export async function inject(
   const door = through(doorFor(signal));
   const refuseTwice = (entries: readonly Injected[]) => {
     if (!entries.some((entry) => isSame(entry, { failure, target }))) return;
-    throw new UserError(
-      `cannot inject ${failure.code} on node ${target.node}: it is already injected there; undo it with "${calledAs()} unbreak ${failure.code}"`,
+    throw new UnsuitableTarget(
+      'it is already injected there',
+      `undo it with "${calledAs()} unbreak ${failure.code}"`,
     );
   };
   refuseTwice(await book.list());
