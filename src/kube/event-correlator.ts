@@ -34,6 +34,11 @@ interface Bucket {
   at: number;
 }
 
+/** Names and messages are hundreds of bytes, of which thousands would be kept as keys. */
+function digest(parts: readonly (string | undefined)[]): string {
+  return new Bun.CryptoHasher('sha256').update(JSON.stringify(parts)).digest('base64');
+}
+
 /** A Map that forgets what was not used for longest. */
 class Recent<V> {
   readonly #entries = new Map<string, V>();
@@ -85,11 +90,11 @@ export class EventCorrelator {
       object.apiVersion,
       object.fieldPath,
     ];
-    const group = JSON.stringify([...about.map((part) => part ?? ''), type, reason]);
+    const group = digest([...about, type, reason]);
     const similar = this.#combine(group, message, at);
-    const key = similar ? group : JSON.stringify([group, message]);
+    const key = similar ? group : digest([group, message]);
     const text = similar ? `(combined from similar events): ${message}` : message;
-    if (!this.#takeToken(JSON.stringify(about.slice(0, 5)), at)) return undefined;
+    if (!this.#takeToken(digest(about.slice(0, 5)), at)) return undefined;
     const known = this.#known.get(key);
     const count = (known?.count ?? 0) + 1;
     const firstAt = known?.firstAt ?? at;
