@@ -289,7 +289,10 @@ function withoutNulls(value: unknown, depth = 0): unknown {
     return items.every((item, i) => item === value[i]) ? value : items;
   }
   let copy: Record<string, unknown> | undefined;
-  for (const [key, field] of Object.entries(value)) {
+  // Without a list of the fields: there are a dozen objects a pod, and nearly never a null.
+  for (const key in value) {
+    const field = (value as Record<string, unknown>)[key];
+    if (typeof field !== 'object') continue;
     const kept = withoutNulls(field, depth + 1);
     if (kept === field && field !== null) continue;
     copy ??= { ...value };

@@ -97,7 +97,9 @@ function at(path: string, reopened: string, cause: unknown): unknown {
 
 /** The text of a regular file of at most `limit` bytes; a longer one is an error. */
 export function readRegularFile(path: string, limit: number): string {
-  return Buffer.concat([...readRegularFileChunks(path, limit, limit)]).toString('utf8');
+  const [first, ...rest] = readRegularFileChunks(path, limit, limit);
+  // Nearly always all of it comes at once.
+  return (rest.length === 0 ? (first ?? Buffer.alloc(0)) : Buffer.concat([first!, ...rest])).toString('utf8');
 }
 
 /** How many bytes are read at a time. */
