@@ -30,7 +30,7 @@ const withReady = (status: 'True' | 'False') => (pod: Pod) =>
   ({ ...pod, status: { ...pod.status, conditions: [{ type: 'Ready', status }] } }) as Pod;
 const ready: Otherwise = { pod: withReady('True') };
 
-/** A lab that looks like each of some worlds in turn, then like the last; and a clock that goes on only by waiting. */
+/** A lab that looks like each of some worlds in turn, then like the last; and a clock that passes only by waiting. */
 function labOf(...worlds: readonly World[]) {
   let now = 0;
   const looks: { at: number; probes: boolean }[] = [];
@@ -84,18 +84,18 @@ describe('what a pod is waited for', () => {
   });
 });
 
-test('pods are awaited, and whoever waits is told once', async () => {
+test('pods are awaited, and whoever waits hears of it once', async () => {
   const starting = worldOf({ pod: withReady('False') });
   const lab = labOf(starting, starting, worldOf(ready));
-  let told = 0;
-  const waiting = () => void told++;
+  let heard = 0;
+  const waiting = () => void heard++;
   const after = await aftermathOf(lab.look, [injected('plugin-missing')], [], {
     signal: NEVER,
     clock: lab.clock,
     waiting,
   });
   expect(after).toEqual({ notBack: [], left: [] });
-  expect(told).toBe(1);
+  expect(heard).toBe(1);
   expect(lab.looks.map(({ probes }) => probes)).toEqual([false, false, false, true]);
 });
 
