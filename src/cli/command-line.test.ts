@@ -2,6 +2,8 @@ import { describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommanderError } from 'commander';
+import { canInject } from '../lab/faults/index.ts';
+import { catalogue } from '../path/stages/index.ts';
 import { hostport } from './command-line.ts';
 import { dockerCommand, kindCommand } from './stand-ins.ts';
 import { requireRoot, Verb } from './verb.ts';
@@ -47,6 +49,15 @@ describe("the README's commands", () => {
   for (const [line, commands] of CELLS) {
     test(`reader: ${line}`, () => expect(commandsIn(line)).toEqual(commands));
   }
+});
+
+test('the help of faults names what cannot be injected', async () => {
+  const { said } = await run(await hostport(), ['faults', '--help']);
+  const impossible = catalogue.filter((failure) => !canInject(failure)).map(({ code }) => code);
+  expect(impossible).toContain('runtime-owns-hostports');
+  expect(said.replace(/\s+/g, ' ')).toContain(
+    `"hostport break" injects them in the lab, except ${impossible.join(', ')}, which no lab can have.`,
+  );
 });
 
 describe.each([

@@ -159,7 +159,7 @@ function groupsFor(first: string | undefined): readonly VerbGroup[] {
 export async function hostport(name = 'hostport', first?: string): Promise<Verb> {
   const program = command(name === KUBECTL_PLUGIN ? 'kubectl hostport' : name)
     .description(
-      'find and fix broken hostPorts on any CNI\n\nBrings a portmap CNI plugin of its own, and lab clusters on this machine to see every failure in.',
+      'find and fix broken hostPorts on any CNI\n\nBrings a portmap CNI plugin of its own, and lab clusters on this machine to see failures in.',
     )
     .version(VERSION)
     .addHelpText('after', '\nExample:\n  hostport create cluster\n  hostport run -- kubectl get nodes');

@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net';
 import type { Diagnosis } from '../path/model/finding.ts';
 import { realClock } from '../sys/clock.ts';
 import { waitFor } from '../sys/wait.ts';
+import { explained } from '../util/system-error.ts';
 import { History } from './history.ts';
 import { newKeys } from './keys.ts';
 import type { LabOrder } from './lab-door.ts';
@@ -124,9 +125,10 @@ describe("the page's server", () => {
       expect((await get(gone)).status).toBe(404);
   });
 
-  test('a port that is taken is an error', () => {
+  test('a port that is taken is an error, said once', async () => {
     const { server } = start();
-    expect(() => start({ port: server.port })).toThrow(
+    const error = Promise.try(() => start({ port: server.port })).catch(explained);
+    expect(await error).toBe(
       `cannot serve the page on 127.0.0.1:${server.port}: the port is taken; choose another with --port`,
     );
   });

@@ -1,5 +1,6 @@
 import { schemaProblem } from '../collect/schema-problem.ts';
 import { UserError } from '../util/errors.ts';
+import { PROBLEMS } from '../util/system-error.ts';
 import { refusalOf } from './guard.ts';
 import type { History } from './history.ts';
 import type { Keys } from './keys.ts';
@@ -50,7 +51,7 @@ export function serveUi(options: UiServerOptions): UiServer {
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw cause;
     throw new UserError(
-      `cannot serve the page on ${ADDRESS}:${options.port}: the port is taken; choose another with --port`,
+      `cannot serve the page on ${ADDRESS}:${options.port}: ${PROBLEMS.EADDRINUSE}; choose another with --port`,
       { cause },
     );
   }

@@ -1,6 +1,6 @@
 import { messageOf } from './errors.ts';
 
-/** What the system reports about a file, in words, by the names of errno(3). */
+/** What the system reports about a file or a port, in words, by the names of errno(3). */
 export const PROBLEMS: Readonly<Record<string, string>> = {
   ENOENT: 'no such file or directory',
   ENOTDIR: 'part of its path is not a directory',
@@ -16,6 +16,7 @@ export const PROBLEMS: Readonly<Record<string, string>> = {
   EMFILE: 'this process has too many open files',
   ENFILE: 'this machine has too many open files',
   ENXIO: 'no such device or address',
+  EADDRINUSE: 'the port is taken',
 };
 
 /** What helps where the same command would fail again. */

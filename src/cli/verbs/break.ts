@@ -3,7 +3,7 @@ import { dnsSubdomainErrors } from '../../kube/names.ts';
 import { requireNodes } from '../../lab/cluster/record.ts';
 import { LabPlaces } from '../../lab/doctor/places.ts';
 import { labClient } from '../../lab/doctor/source.ts';
-import { faultOf } from '../../lab/faults/index.ts';
+import { canInject, faultOf } from '../../lab/faults/index.ts';
 import { leftLines, notBackText } from '../../lab/inject/aftermath.ts';
 import { FaultBook, restore } from '../../lab/inject/book.ts';
 import { breakLab, labAftermath } from '../../lab/inject/break.ts';
@@ -39,7 +39,7 @@ const SEVERITY_STYLES = { broken: 'bad', risk: 'warning', note: 'faint' } as con
 function faults() {
   const verb = command('faults')
     .description(
-      'list every failure that the doctor knows\n\n"hostport break" injects any of them in the lab.',
+      `list every failure that the doctor knows\n\n"hostport break" injects them in the lab${exceptions()}.`,
     )
     .option('-o, --output <format>', 'table or json', oneOf('table', 'json'), 'table')
     .action((options) => {
@@ -69,6 +69,12 @@ function faults() {
       );
     });
   return examples(verb, 'hostport faults', 'hostport doctor --explain plugin-missing');
+}
+
+/** Which failures no lab can have. */
+function exceptions(): string {
+  const codes = catalogue.filter((failure) => !canInject(failure)).map(({ code }) => code);
+  return codes.length === 0 ? '' : `, except ${codes.join(', ')}, which no lab can have`;
 }
 
 function breakVerb() {

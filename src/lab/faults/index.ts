@@ -7,3 +7,8 @@ export function faultOf({ code }: { code: string }): Fault {
   if (fault === undefined) throw new Error(`no file injects ${code}; want src/lab/faults/${code}.ts`);
   return fault;
 }
+
+/** Whether a lab can have the failure. */
+export function canInject(failure: { code: string }): boolean {
+  return faultOf(failure).impossible === undefined;
+}

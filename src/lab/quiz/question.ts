@@ -2,7 +2,7 @@ import { compareStages } from '../../path/model/stages.ts';
 import type { Failure } from '../../path/stages/failure.ts';
 import { catalogue } from '../../path/stages/index.ts';
 import { shuffled } from '../../util/seeded.ts';
-import { faultOf } from '../faults/index.ts';
+import { canInject } from '../faults/index.ts';
 
 /** How hard a question is. */
 export const levels = [1, 2, 3] as const;
@@ -18,7 +18,7 @@ const CANDIDATES: Readonly<Record<Level, number>> = { 1: 4, 2: 6, 3: 9 };
 export function failuresOf(level: Level): readonly Failure[] {
   return catalogue.filter(
     (failure) =>
-      faultOf(failure).impossible === undefined &&
+      canInject(failure) &&
       (level === 3 || failure.severity === 'broken') &&
       (level > 1 || failure.stage === 'configured' || failure.stage === 'installed'),
   );

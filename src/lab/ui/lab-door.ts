@@ -9,7 +9,7 @@ import { labPatient } from '../doctor/patient.ts';
 import type { LabPlaces } from '../doctor/places.ts';
 import { labClient } from '../doctor/source.ts';
 import { tracePort } from '../doctor/trace-port.ts';
-import { faultOf } from '../faults/index.ts';
+import { canInject, faultOf } from '../faults/index.ts';
 import { leftLines, notBackText } from '../inject/aftermath.ts';
 import { FaultBook, restore } from '../inject/book.ts';
 import { breakLab, labAftermath } from '../inject/break.ts';
@@ -23,7 +23,9 @@ export function labDoor(places: LabPlaces): LabDoor {
   const { record } = places;
   const book = new FaultBook(record);
   return {
-    faults: catalogue.map(({ code, stage, title }) => ({ code, stage, title, does: faultOf({ code }).does })),
+    faults: catalogue
+      .filter(canInject)
+      .map(({ code, stage, title }) => ({ code, stage, title, does: faultOf({ code }).does })),
 
     async injected() {
       const entries = await book.list();
